@@ -1,0 +1,189 @@
+"""The tables, in a metadata of our own, and the rows as plain values.
+
+A plain SQLModel table would land in the user's `SQLModel.metadata` and so in their migrations.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, text
+from sqlalchemy.orm import registry
+from sqlalchemy.types import JSON
+from sqlmodel import Field, SQLModel
+
+from forktask.columns import AwareUTC, Id, LongText, Value
+from forktask.states import Cause, StartMethod, State
+
+metadata = MetaData()
+
+
+class Base(SQLModel, registry=registry()):
+    """Our own root, so that `SQLModel.metadata` stays the user's."""
+
+    metadata: ClassVar[MetaData] = metadata
+
+
+# Says what a SQLModel Field with a column of its own says, with less noise.
+def _column(kind: Any, *, null: bool = True, default: Any = None, key: bool = False) -> Any:
+    return Field(default=default, sa_column=Column(kind, nullable=null and not key, primary_key=key))
+
+
+class StatusTable(Base, table=True):
+    """One row: one order to run one task."""
+
+    __tablename__ = "forktask_status"
+
+    id: UUID = _column(Id, key=True)
+    task: str = _column(String(255), null=False)
+    """Registered name of the task."""
+    title: str = _column(String(255), null=False)
+    """What a person reads."""
+    state: State = _column(Value(State), null=False)
+    percent: float | None = _column(Float(53))
+    """0 to 100; null until something was reported."""
+    message: str | None = _column(LongText)
+    done: int | None = _column(BigInteger)
+    total: int | None = _column(BigInteger)
+    """Null where unknown."""
+    unit: str | None = _column(String(40))
+    settings: Any = _column(JSON(none_as_null=True), null=False)
+    result: Any = _column(JSON(none_as_null=True))
+    error: str | None = _column(LongText)
+    """A safe sentence for the person, from the end of the last attempt."""
+    cause: Cause | None = _column(Value(Cause))
+    """How the last attempt ended; null if it completed or none ended."""
+    reference: str | None = _column(String(20))
+    """What a person quotes to the operator, who finds the attempt by it."""
+    warnings: Any = _column(JSON(none_as_null=True))
+    """List of sentences, from the present or last attempt."""
+    meta: Any = Field(default=None, sa_column=Column("metadata", JSON(none_as_null=True)))
+    """The application's own, from `using(metadata=…)`; SQLAlchemy reserves the name on classes."""
+    checkpoint: Any = _column(JSON(none_as_null=True))
+    """What the last attempt left for the next."""
+    owner: str | None = _column(String(255))
+    """Opaque to forktask: a user id of the application."""
+    public: bool = _column(Integer, null=False, default=0)
+    parent_id: UUID | None = _column(Id)
+    start_method: StartMethod | None = _column(Value(StartMethod))
+    """Set where only one supervisor may start it: it alone has the closure or the arguments."""
+    queue: str | None = _column(String(100))
+    """Null: initiated; else the queue that it was left to."""
+    priority: int = _column(Integer, null=False, default=50)
+    """0 to 100, higher first."""
+    run_after: datetime | None = _column(AwareUTC())
+    """Earliest time of the next attempt."""
+    attempt: int = _column(Integer, null=False, default=1)
+    max_attempts: int = _column(Integer, null=False, default=1)
+    """Grows with each attempt that does not count."""
+    unique_key: str | None = _column(String(255))
+    cancel_requested_at: datetime | None = _column(AwareUTC())
+    pause_requested_at: datetime | None = _column(AwareUTC())
+    engine: str = _column(String(20), null=False, default="local")
+    supervisor_id: UUID | None = _column(Id)
+    """Whose attempt is under way; kept after it ended."""
+    runner_boot_id: str | None = _column(String(64))
+    runner_pid_namespace: str | None = _column(String(32))
+    runner_pid: int | None = _column(Integer)
+    """Identity of the runner; null when no attempt is under way. Its session has the same number."""
+    runner_start_ticks: int | None = _column(BigInteger)
+    created_at: datetime = _column(AwareUTC(), null=False)
+    started_at: datetime | None = _column(AwareUTC())
+    """Begin of the present or last attempt."""
+    updated_at: datetime = _column(AwareUTC(), null=False)
+    """Last write of any kind."""
+    finished_at: datetime | None = _column(AwareUTC())
+
+
+class SupervisorTable(Base, table=True):
+    """A process that forks runners; its row tells whether its tasks can be alive."""
+
+    __tablename__ = "forktask_supervisor"
+
+    id: UUID = _column(Id, key=True)
+    application: str = _column(String(64), null=False)
+    """The same for all versions of one application on one host."""
+    version: str = _column(String(255), null=False)
+    host: str = _column(String(255), null=False)
+    kind: str = _column(String(20), null=False)
+    """embedded, private (one order, or a test) or inline."""
+    boot_id: str = _column(String(64), null=False)
+    pid_namespace: str = _column(String(32), null=False)
+    pid: int = _column(Integer, null=False)
+    start_ticks: int = _column(BigInteger, null=False)
+    started_at: datetime = _column(AwareUTC(), null=False)
+    heartbeat_at: datetime = _column(AwareUTC(), null=False)
+    """By the clock of the database."""
+    stopped_at: datetime | None = _column(AwareUTC())
+    """Set when it left in good order."""
+
+
+class AttemptTable(Base, table=True):
+    """One attempt that ended; append-only."""
+
+    __tablename__ = "forktask_attempt"
+
+    status_id: UUID = _column(Id, key=True)
+    attempt: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    state: State = _column(Value(State), null=False)
+    """What the end made of the status; `queued` where another attempt follows."""
+    cause: Cause | None = _column(Value(Cause))
+    reference: str | None = _column(String(20))
+    error: str | None = _column(LongText)
+    error_class: str | None = _column(String(255))
+    traceback: str | None = _column(LongText)
+    """For operators only."""
+    exit_code: int | None = _column(Integer)
+    signal: int | None = _column(Integer)
+    cpu_seconds: float | None = _column(Float(53))
+    """User and system time of the runner and of its children that were waited for."""
+    peak_memory: int | None = _column(BigInteger)
+    """Bytes of resident memory at most, of the runner or of its largest child."""
+    log_dropped: int = _column(BigInteger, null=False, default=0)
+    """Bytes of output beyond the limit."""
+    supervisor_id: UUID | None = _column(Id)
+    pid: int | None = _column(Integer)
+    started_at: datetime | None = _column(AwareUTC())
+    finished_at: datetime = _column(AwareUTC(), null=False)
+
+
+class LogTable(Base, table=True):
+    """Captured output of an attempt, in pieces of whole lines; append-only."""
+
+    __tablename__ = "forktask_log"
+
+    status_id: UUID = _column(Id, key=True)
+    attempt: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    position: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    """0, 1, 2 … in the order of the output."""
+    at: datetime = _column(AwareUTC(), null=False)
+    """When the supervisor read it."""
+    level: str | None = _column(String(10))
+    """Null: standard output or standard error; else the level of a logging record."""
+    logger: str | None = _column(String(255))
+    text: str = _column(LongText, null=False)
+
+
+STATUS = StatusTable.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
+SUPERVISOR = SupervisorTable.__table__  # type: ignore[attr-defined]
+ATTEMPT = AttemptTable.__table__  # type: ignore[attr-defined]
+LOG = LogTable.__table__  # type: ignore[attr-defined]
+
+LIVE_STATES = text("state IN ('queued', 'running', 'paused')")
+Index(
+    "forktask_status_live",
+    STATUS.c.state,
+    STATUS.c.priority,
+    STATUS.c.run_after,
+    STATUS.c.id,
+    sqlite_where=LIVE_STATES,
+    postgresql_where=LIVE_STATES,
+)
+"""Serves the claim and every look at what is not final; partial where the database can, so that a
+million final rows cost nothing. It covers no column that progress writes."""
+Index("forktask_status_owner", STATUS.c.owner, STATUS.c.id)
+Index("forktask_status_task", STATUS.c.task, STATUS.c.id)
+Index("forktask_status_finished", STATUS.c.finished_at)
+Index("forktask_status_reference", STATUS.c.reference)
