@@ -113,7 +113,9 @@ CHECKS: dict[str, Callable[[Any], str]] = {
     "idle_exit": _not_negative,
     "log_limit": _not_negative,
     "log_level": lambda level: "" if level in LEVELS else f"must be one of {', '.join(LEVELS)}",
-    "url_prefix": lambda prefix: "" if prefix.startswith("/") and prefix != "/" else "must start with / and name a path",
+    "url_prefix": lambda prefix: (
+        "" if prefix.startswith("/") and prefix != "/" else "must start with / and name a path"
+    ),
     "poll_interval": _positive,
 }
 

@@ -93,7 +93,7 @@ class TaskError(ForkTaskError):
     """Raise it in `execute` to fail with a sentence that the person who waits may read."""
 
 
-class TaskStopped(BaseException):  # noqa: N818 - not an error: it must pass `except Exception`
+class TaskStopped(BaseException):
     """Raised inside `execute` at the next report, or by SIGTERM, when the runner has to end.
 
     Let it pass, or clean up and raise it again. It is no `Exception`, so that `except Exception`

@@ -70,6 +70,4 @@ NO_RETRY = Retry(attempts=1)
 
 
 def _matches(rules: tuple[Rule, ...], cause: Cause, error: BaseException | None) -> bool:
-    return any(
-        rule == cause if isinstance(rule, Cause) else isinstance(error, rule) for rule in rules
-    )
+    return any(rule == cause if isinstance(rule, Cause) else isinstance(error, rule) for rule in rules)
