@@ -1,0 +1,150 @@
+"""Captured output: how the runner writes it and how the supervisor reads it.
+
+Standard output, standard error and logging share one pipe, so that their order is kept, also between
+a task and the programs it starts. A logging record is one line that begins with the ASCII record
+separator and holds JSON (as RFC 7464 does); everything else is plain text.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+from datetime import datetime
+from uuid import UUID
+
+from forktask import clock
+from forktask.rows import LogRow
+
+RECORD = "\x1e"
+PIECE_LIMIT = 16 * 1024
+"""Longest text of one log row."""
+READ_SIZE = 64 * 1024
+READS_AT_ONCE = 16
+"""So that a task that prints without end does not keep the supervisor from the others."""
+
+
+class RecordHandler(logging.Handler):
+    """Writes each logging record as one line into the pipe; in the runner."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self.descriptor = descriptor
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; what was printed before it goes first."""
+        try:
+            line = json.dumps({"level": record.levelname, "logger": record.name, "text": self.format(record)})
+            sys.stdout.flush()
+            data = f"{RECORD}{line}\n".encode()
+            while data:
+                data = data[os.write(self.descriptor, data) :]
+        except Exception:  # a log line must never end a task; logging says so on standard error
+            self.handleError(record)
+
+
+def redirect_output(level: str) -> None:
+    """Make Python's streams and logging write to descriptors 1 and 2 line by line; in the runner."""
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8", errors="replace")
+    sys.stdout = _line_by_line(1)
+    sys.stderr = _line_by_line(2)
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if type(handler) is logging.StreamHandler]:
+        root.removeHandler(handler)  # it holds the supervisor's stream, and would say everything twice
+    root.addHandler(RecordHandler(2))
+    if root.level in (logging.NOTSET, logging.WARNING):
+        root.setLevel(level)
+    logging.getLogger("forktask").setLevel(level)
+
+
+def _line_by_line(descriptor: int) -> io.TextIOWrapper:
+    raw = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+class OutputReader:
+    """The supervisor's end of one runner's pipe: cuts into rows, keeps to the limit, counts the rest."""
+
+    def __init__(self, descriptor: int, limit: int) -> None:
+        os.set_blocking(descriptor, False)
+        self.descriptor = descriptor
+        self.limit = limit
+        self.kept = 0
+        self.dropped = 0
+        self.closed = False
+        self._rest = b""
+        self._position = 0
+        self._plain: list[str] = []
+        self._rows: list[tuple[int, datetime, str | None, str | None, str]] = []
+
+    def fileno(self) -> int:
+        """Return the descriptor, as selectors want it."""
+        return self.descriptor
+
+    def drain(self, reads: int = READS_AT_ONCE) -> None:
+        """Read what is there, at most `reads` times 64 KiB."""
+        for _ in range(reads):
+            if self.closed:
+                return
+            try:
+                piece = os.read(self.descriptor, READ_SIZE)
+            except BlockingIOError:
+                return
+            self.closed = not piece
+            self._take(piece)
+
+    def _take(self, piece: bytes) -> None:
+        room = self.limit - self.kept
+        if len(piece) > room:
+            self.dropped += len(piece) - room
+            piece = piece[:room]
+        self.kept += len(piece)
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            self._line(line.decode("utf-8", "replace") + "\n")
+        if len(self._rest) > PIECE_LIMIT:
+            self._line(self._rest.decode("utf-8", "replace"))
+            self._rest = b""
+
+    def _line(self, line: str) -> None:
+        if line.startswith(RECORD) and (record := _record(line[1:])):
+            self._end_plain()
+            self._add(*record)
+            return
+        self._plain.append(line)
+        if sum(map(len, self._plain[-64:])) > PIECE_LIMIT or len(self._plain) > 256:
+            self._end_plain()
+
+    def _end_plain(self) -> None:
+        if self._plain:
+            self._add(None, None, "".join(self._plain))
+            self._plain.clear()
+
+    def _add(self, level: str | None, logger: str | None, text: str) -> None:
+        self._rows.append((self._position, clock.now(), level, logger, text))
+        self._position += 1
+
+    def rows(self, status_id: UUID, attempt: int, *, last: bool = False) -> list[LogRow]:
+        """Return the rows that are complete, once; with `last` also an unfinished line."""
+        if last and self._rest:
+            self._line(self._rest.decode("utf-8", "replace"))
+            self._rest = b""
+        self._end_plain()
+        rows, self._rows = self._rows, []
+        return [LogRow(status_id, attempt, *row) for row in rows]
+
+    def close(self) -> None:
+        """Close the pipe; what a grandchild still writes goes nowhere."""
+        self.closed = True
+        os.close(self.descriptor)
+
+
+def _record(line: str) -> tuple[str, str, str] | None:
+    try:
+        record = json.loads(line)
+        return str(record["level"])[:10], str(record["logger"])[:255], str(record["text"]) + "\n"
+    except (ValueError, TypeError, KeyError):
+        return None
