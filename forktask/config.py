@@ -154,7 +154,7 @@ def _unknown(name: str, names: Mapping[str, str]) -> str:
 
 
 def _convert(name: str, raw: Any) -> Any:
-    default = Settings.__dataclass_fields__[name].default
+    default: Any = Settings.__dataclass_fields__[name].default
     if isinstance(default, StartMethod):
         try:
             return StartMethod(raw)
