@@ -1,0 +1,34 @@
+"""What all tests share: at the end of the run nothing is left running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.leftovers import describe, leftovers, mark_this_run
+from tests.waiting import wait_until
+
+RUN = mark_this_run()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    """Fail the run, and end them, if processes that a test started are there after the last test."""
+    yield
+    try:
+        wait_until(lambda: not leftovers(RUN), timeout=5)
+    except AssertionError:
+        left = leftovers(RUN)
+        told = "\n".join(describe(process) for process in left)
+        for process in left:
+            end(process)
+        pytest.fail(f"left running after the last test:\n{told}", pytrace=False)
+
+
+def end(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
