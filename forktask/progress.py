@@ -1,0 +1,181 @@
+"""The page of memory through which a runner reports and its supervisor reads.
+
+Layout of the 4096 bytes: byte 0 points at the slot that holds the newest report (1 or 2; 0: none
+yet), byte 8 is the flag that asks the task to stop; two slots follow. A slot is a checksum, a head
+of numbers, the unit and the message. A write goes to the slot that is not pointed at and moves the
+pointer last, so that a kill in mid-write leaves the report before it. The checksum covers the whole
+slot: a reader that meets a write takes the other slot, never a mixture.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from math import isnan, nan
+from time import monotonic_ns
+from typing import Final, NamedTuple
+from zlib import crc32
+
+PAGE_SIZE: Final = 4096
+UNIT_LIMIT: Final = 40
+"""Most characters of a unit."""
+MESSAGE_LIMIT: Final = 1800
+"""Most bytes of a message, as UTF-8; beside the longest unit it fills a slot."""
+
+_CANCEL = 8
+_SLOTS = (0, 16, 2056)
+_SLOT_SIZE = 2040
+_CHECKSUM = struct.Struct("=I")
+_HEAD = struct.Struct("=QdqqHH")
+_BODY = _CHECKSUM.size
+_TEXT = _BODY + _HEAD.size
+_ABSENT = 0x8000
+"""Flag in a size: no text at all, which is not the same as an empty one."""
+_ELLIPSIS = "…".encode()
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+_UNKNOWN = -(2**63)
+_LARGEST = 2**63 - 1
+_READS = 20
+_pack_head = _HEAD.pack
+_pack_checksum = _CHECKSUM.pack
+
+
+class Report(NamedTuple):
+    """What a task says of itself; None is unknown."""
+
+    percent: float | None = None
+    message: str | None = None
+    done: int | None = None
+    total: int | None = None
+    unit: str | None = None
+
+
+class Page:
+    """Two slots for reports and a flag, shared by a runner (writes) and its supervisor (reads).
+
+    Writing keeps no state outside the page: processes that a task forks may write too, and the
+    newest report is the one that is read.
+    """
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+        self._texts: tuple[str | None, str | None, bytes, int, int] = (None, None, b"", 0, 0)
+        self._last: tuple[int, Report] | None = None
+
+    @classmethod
+    def anonymous(cls) -> Page:
+        """Return a page that processes forked from here share."""
+        return cls(mmap.mmap(-1, PAGE_SIZE))
+
+    @classmethod
+    def from_descriptor(cls, fd: int) -> Page:
+        """Return the page in a file of 4096 bytes (a memfd); `fd` may be closed afterwards."""
+        return cls(mmap.mmap(fd, PAGE_SIZE))
+
+    def write(
+        self, percent: float | None, message: str | None, done: int | None, total: int | None, unit: str | None
+    ) -> None:
+        """Publish one report; texts that do not fit are cut."""
+        texts = self._texts
+        if texts[0] is not message or texts[1] is not unit:
+            texts = self._texts = _encode(message, unit)
+        # The clock, and not a counter, makes versions: it goes on after `clear` and across forks.
+        version = monotonic_ns()
+        share = nan if percent is None else percent
+        try:
+            body = (
+                _pack_head(
+                    version,
+                    share,
+                    _UNKNOWN if done is None else done,
+                    _UNKNOWN if total is None else total,
+                    texts[3],
+                    texts[4],
+                )
+                + texts[2]
+            )
+        except struct.error:  # more than 63 bits
+            body = _pack_head(version, share, _fit(done), _fit(total), texts[3], texts[4]) + texts[2]
+        memory = self._memory
+        slot = 2 if memory[0] == 1 else 1
+        start = _SLOTS[slot]
+        memory[start : start + _BODY + len(body)] = _pack_checksum(crc32(body)) + body
+        memory[0] = slot
+
+    def read(self) -> tuple[int, Report] | None:
+        """Return the newest whole report and its version, which differs from report to report.
+
+        Returns:
+            None when nothing was written yet.
+        """
+        memory = self._memory
+        for _ in range(_READS):
+            pointer = memory[0]
+            if not pointer:
+                return None
+            newer, older = (2, 1) if pointer == 2 else (1, 2)
+            found = self._read_slot(newer) or self._read_slot(older)
+            if found:
+                self._last = found
+                return found
+        return self._last
+
+    def clear(self) -> None:
+        """Make the page as new, for another attempt; no writer may be left."""
+        self._memory[:] = bytes(PAGE_SIZE)
+        self._last = None
+
+    def request_cancel(self) -> None:
+        """Ask the task to stop at its next report."""
+        self._memory[_CANCEL] = 1
+
+    @property
+    def cancel_requested(self) -> bool:
+        """True once the task was asked to stop."""
+        return self._memory[_CANCEL] != 0
+
+    def close(self) -> None:
+        """Unmap the page from this process."""
+        self._memory.close()
+
+    def _read_slot(self, slot: int) -> tuple[int, Report] | None:
+        start = _SLOTS[slot]
+        copy = self._memory[start : start + _SLOT_SIZE]
+        version, percent, done, total, unit_size, message_size = _HEAD.unpack_from(copy, _BODY)
+        unit_end = _TEXT + (unit_size & ~_ABSENT)
+        end = unit_end + (message_size & ~_ABSENT)
+        if end > _SLOT_SIZE or crc32(copy[_BODY:end]) != _CHECKSUM.unpack_from(copy)[0]:
+            return None
+        return version, Report(
+            None if isnan(percent) else percent,
+            None if message_size & _ABSENT else copy[unit_end:end].decode(),
+            None if done == _UNKNOWN else done,
+            None if total == _UNKNOWN else total,
+            None if unit_size & _ABSENT else copy[_TEXT:unit_end].decode(),
+        )
+
+
+def _encode(message: str | None, unit: str | None) -> tuple[str | None, str | None, bytes, int, int]:
+    unit_text = b"" if unit is None else _clean(unit[:UNIT_LIMIT])
+    message_text = b"" if message is None else _clean(message)
+    if len(message_text) > MESSAGE_LIMIT:
+        message_text = message_text[: MESSAGE_LIMIT - len(_ELLIPSIS)].decode(errors="ignore").encode() + _ELLIPSIS
+    return (
+        message,
+        unit,
+        unit_text + message_text,
+        _ABSENT if unit is None else len(unit_text),
+        _ABSENT if message is None else len(message_text),
+    )
+
+
+def _clean(text: str) -> bytes:
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        encoded = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    return encoded.replace(b"\0", _REPLACEMENT) if b"\0" in encoded else encoded
+
+
+def _fit(number: int | None) -> int:
+    return _UNKNOWN if number is None else max(-_LARGEST, min(_LARGEST, number))
