@@ -156,8 +156,8 @@ class Page:
 
 
 def _encode(message: str | None, unit: str | None) -> tuple[str | None, str | None, bytes, int, int]:
-    unit_text = b"" if unit is None else _clean(unit[:UNIT_LIMIT])
-    message_text = b"" if message is None else _clean(message)
+    unit_text = b"" if unit is None else clean(unit[:UNIT_LIMIT])
+    message_text = b"" if message is None else clean(message)
     if len(message_text) > MESSAGE_LIMIT:
         message_text = message_text[: MESSAGE_LIMIT - len(_ELLIPSIS)].decode(errors="ignore").encode() + _ELLIPSIS
     return (
@@ -169,7 +169,8 @@ def _encode(message: str | None, unit: str | None) -> tuple[str | None, str | No
     )
 
 
-def _clean(text: str) -> bytes:
+def clean(text: str) -> bytes:
+    """Return `text` as UTF-8, with what databases refuse (NUL, lone surrogates) replaced."""
     try:
         encoded = text.encode()
     except UnicodeEncodeError:
