@@ -186,14 +186,25 @@ def bring_up(service: Service) -> None:
     """Install and start `service`; let the tests in where nobody else can be meant."""
     ours = os.environ.get("CI") == "true"
     if not glob(service.program):
+        print(f"{service.name} is installed for the tests.", file=sys.stderr)
         run(str(APT), service.package)
         ours = True
-    if not service.problem():
-        return
-    service.start()
-    if ours:
+    if not listens(service.url):
+        service.start()
+        wait_for(lambda: listens(service.url))
+    if ours and service.problem():
         service.admit()
-    wait_for(lambda: not service.problem())
+        wait_for(lambda: not service.problem())
+
+
+def listens(url: str) -> bool:
+    """Return True if something accepts connections there."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 0), timeout=3).close()
+    except OSError:
+        return False
+    return True
 
 
 def see_to(service: Service) -> bool:
