@@ -54,11 +54,11 @@ class Bar:
         if self._on_progress is not None:
             self._on_progress(Report(*report))
 
-    def count(self, done: int, total: int | None, unit: str | None) -> None:
-        """Show counts; the message stays."""
+    def count(self, done: int, total: int | None, unit: str | None, message: str | None = None) -> None:
+        """Show counts; no message leaves the one before."""
         with self.lock:
-            percent, message, *_ = self.report
-            self.show((self.derived(done, total, percent), message, done, total, unit))
+            percent, said, *_ = self.report
+            self.show((self.derived(done, total, percent), message or said, done, total, unit))
 
     def move(self, percent: float) -> None:
         """Show a share; message and counts stay."""
@@ -145,14 +145,18 @@ class Track(Generic[T]):
             elif size < CHUNK_LIMIT and spent < CHUNK_SECONDS / 2:
                 size *= 2
 
+    def advance(self, done: int, total: int | None) -> None:
+        """Move the bar within the present item, for a loop inside it; the counts stay those of this one."""
+        if total and self._total and self._thread == threading.get_ident():
+            self._bar.move(100 * (self.done - 1 + min(1.0, done / total)) / self._total)
+
     def _report(self) -> None:
         bar, outer = self._bar, self._bar.owner
         if outer is None or outer is self:
             bar.owner = self
             bar.count(self.done, self._total, self._unit)
-        elif outer._thread == self._thread and outer._total and self._total:
-            # Nested: the counts stay those of the outer loop, the bar moves within its present item.
-            bar.move(100 * (outer.done - 1 + min(1.0, self.done / self._total)) / outer._total)
+        else:
+            outer.advance(self.done, self._total)
 
 
 def derived_percent(done: int | None, total: int | None) -> float | None:
