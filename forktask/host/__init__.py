@@ -1,0 +1,29 @@
+"""What this process shares with others of its host, and what tells it from them."""
+
+from __future__ import annotations
+
+from forktask.host.directory import PrivateDirectory, private_directory
+from forktask.host.environment import (
+    VOLATILE,
+    clean_environment,
+    exec_environment,
+    interpreter_state,
+    restore_interpreter,
+)
+from forktask.host.key import supervisor_key
+from forktask.host.machine import boot_id, interpreter, pid_namespace, umask
+
+__all__ = [
+    "VOLATILE",
+    "PrivateDirectory",
+    "boot_id",
+    "clean_environment",
+    "exec_environment",
+    "interpreter",
+    "interpreter_state",
+    "pid_namespace",
+    "private_directory",
+    "restore_interpreter",
+    "supervisor_key",
+    "umask",
+]
