@@ -55,10 +55,8 @@ def _serializer() -> URLSafeSerializer:
     key = current_app.secret_key
     if not key:
         raise ConfigurationError(
-            ["SECRET_KEY is not set; status URLs are signed with it: set app.config['SECRET_KEY'] to a long random text"]
+            ["SECRET_KEY is not set; it signs the status URLs: set app.config['SECRET_KEY'] to a long random text"]
         )
     # itsdangerous signs with the last key and accepts all.
     keys = [*(current_app.config.get("SECRET_KEY_FALLBACKS") or ()), key]
-    return URLSafeSerializer(
-        keys, salt=SALT, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
-    )
+    return URLSafeSerializer(keys, salt=SALT, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256})

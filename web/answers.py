@@ -72,7 +72,9 @@ def gone(body: str) -> Response:
 
 def problem(error: NotFound) -> Response:
     """Return an error for programs (RFC 9457)."""
-    body = current_app.json.dumps({"type": "about:blank", "title": error.name, "status": 404, "detail": "No such status."})
+    body = current_app.json.dumps(
+        {"type": "about:blank", "title": error.name, "status": 404, "detail": "No such status."}
+    )
     return _private(PollAnswer(body, status=404, mimetype="application/problem+json"))
 
 

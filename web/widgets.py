@@ -49,9 +49,7 @@ def progress(token: str) -> Response:
     values = _shown(status)
     wording: Wording = values["status"]
     if answers.wants_part():
-        return answers.answer(
-            lambda: _render("progress.html", **values), shown=("part", wording), state=status.state
-        )
+        return answers.answer(lambda: _render("progress.html", **values), shown=("part", wording), state=status.state)
     return answers.answer(
         lambda: render_template("forktask/page.html", **values), shown=("page", wording), state=status.state
     )

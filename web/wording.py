@@ -11,6 +11,7 @@ from forktask import State, TaskStatus
 
 LONGEST = 300
 """Characters of a text that are shown; the row keeps all."""
+LONGEST_TITLE = 100
 MOST_WARNINGS = 20
 """Warnings that are listed; the rest is counted."""
 SHORT_WAIT = 3.0
@@ -31,6 +32,7 @@ class Wording:
     """The state, or `waiting` or `cancelling`: picks icon and colour."""
     title: str
     headline: str
+    """Empty where the message says it all."""
     figure: str
     """The share as it is read: `62%`."""
     share: float | None
@@ -53,27 +55,28 @@ class Wording:
     @property
     def spoken(self) -> str:
         """What a screen reader is told at a milestone."""
-        first = f"{self.title}: {self.headline}"
+        first = f"{self.title}: {self.headline or self.message}"
         return ", ".join(text for text in (first, self.figure or self.count, self.problem) if text)
 
 
 def describe(status: TaskStatus, now: datetime) -> Wording:
     """Return what a person reads about `status` at `now`."""
     warnings = status.warnings or []
-    state = status.state
+    state, look = status.state, _look(status)
     failed = state in (State.FAILED, State.LOST)
     unknown_total = status.done is not None and status.total is None
+    message = "" if failed or state is State.QUEUED else clean(status.message or "")
     share = None if unknown_total and not state.is_final else _share(status)
     return Wording(
         id=status.id,
         state=state,
-        look=_look(status),
-        title=clean(status.title or status.task),
-        headline=_headline(status, now),
+        look=look,
+        title=clean(status.title or status.task, LONGEST_TITLE),
+        headline="" if message and look == "running" else _headline(status, now),
         figure="" if share is None or failed or state is State.QUEUED else f"{math.floor(share)}%",
         share=share,
         count=_count(status),
-        message="" if state is State.QUEUED else clean(status.message or ""),
+        message=message,
         problem=_problem(status) if failed else "",
         advice=_advice(status),
         reference=status.reference or "" if failed else "",
@@ -82,10 +85,10 @@ def describe(status: TaskStatus, now: datetime) -> Wording:
     )
 
 
-def clean(text: str) -> str:
-    """Return `text` without controls, in a length that fits a page."""
-    text = text[: LONGEST + 1].translate(INVISIBLE).strip()
-    return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
+def clean(text: str, longest: int = LONGEST) -> str:
+    """Return `text` without controls, cut to a length that fits a page."""
+    text = text[: longest + 1].translate(INVISIBLE).strip()
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
 def number(value: int) -> str:
@@ -159,8 +162,6 @@ def _problem(status: TaskStatus) -> str:
 
 
 def _advice(status: TaskStatus) -> str:
-    if status.state is State.LOST:
-        return "Some of the work may have been done. Look at the result before you start it again."
-    if status.state is State.FAILED and status.reference:
-        return "If you ask for help, quote the reference."
-    return ""
+    if status.state is not State.LOST:
+        return ""
+    return "Some of the work may have been done. Look at what there is before you start it again."

@@ -58,6 +58,13 @@
     requestAnimationFrame(() => requestAnimationFrame(() => { bar.value = Number(to); }));
   };
 
+  // What turns goes on turning where the replaced one stood.
+  const align = (element) => {
+    for (const animation of element.getAnimations?.({ subtree: true }) ?? []) {
+      if (animation instanceof CSSAnimation) animation.startTime = 0;
+    }
+  };
+
   const speak = (element, text) => {
     const live = frameOf(element).querySelector(".forktask-spoken");
     if (live) live.textContent = text;
@@ -65,6 +72,7 @@
 
   const follow = (element) => {
     const { forktask: id, forktaskState: state, forktaskSpoken: spoken } = element.dataset;
+    align(element);
     const bar = element.querySelector("progress");
     const value = bar?.hasAttribute("value") ? bar.value : null;
     const before = seen.get(id);

@@ -1,0 +1,1 @@
+"""What demo_app.py needs beside itself."""
