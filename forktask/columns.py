@@ -11,6 +11,9 @@ from sqlalchemy.types import TypeDecorator
 
 from forktask.states import Cause, StartMethod, State
 
+TEXT_LIMIT = 1_000_000
+"""Most characters of an error, a traceback, a message or a piece of log: far below what one packet takes."""
+
 
 class AwareUTC(TypeDecorator[datetime]):
     """Aware UTC on every database; naive datetimes are refused.
@@ -62,5 +65,45 @@ class Value(TypeDecorator[Any]):
         return None if value is None else self.enum(value)
 
 
-LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
-Id = Uuid(as_uuid=True, native_uuid=True)
+class LongText(TypeDecorator[str]):
+    """Text that is written whatever is in it: what an exception or a program said may be anything."""
+
+    impl = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+    cache_ok = True
+    limit = TEXT_LIMIT
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Store what every database takes."""
+        return None if value is None else storable(value, self.limit)
+
+
+class ShortText(TypeDecorator[str]):
+    """Text for people that is cut rather than refused; not for what is compared or looked up."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.limit = length
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Store what fits."""
+        return None if value is None else storable(value, self.limit)
+
+
+def storable(text: str, limit: int) -> str:
+    """Return `text` cut to `limit` characters, without what a database refuses.
+
+    PostgreSQL refuses NUL; a lone surrogate (of a file name that is not UTF-8) has no UTF-8 form.
+    """
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+Id = Uuid(as_uuid=True, native_uuid=True).with_variant(Uuid(as_uuid=True, native_uuid=False), "mysql", "mariadb")
+"""Native on PostgreSQL, else 32 hexadecimal digits: before 10.11.5 MariaDB's own type does not sort by time, before
+10.7 there is none, and a table outlives an upgrade of its server."""

@@ -1,0 +1,85 @@
+"""Every SQL statement of forktask, on SQLite, PostgreSQL and MariaDB."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from forktask.states import FINAL, State
+from forktask.store.claims import Claims, update_claimed
+from forktask.store.database import Database
+from forktask.store.failures import StoreUnavailableError
+from forktask.store.orders import Orders
+from forktask.store.saving import Saving, insert_once, select_requests, update_end, update_sample
+from forktask.store.statuses import Statuses, select_status
+from forktask.store.supervisors import Supervisors, update_heartbeat
+from forktask.tables import ATTEMPT, LOG
+
+HOT: Final[tuple[tuple[Any, ...], ...]] = (
+    (select_status,),
+    (update_sample,),
+    (update_heartbeat,),
+    *((update_end, state, has_last) for state in (*FINAL, State.QUEUED) for has_last in (True, False)),
+)
+
+__all__ = ["Store", "StoreUnavailableError"]
+
+
+class Store(Statuses, Claims, Saving, Orders, Supervisors):
+    """The tables of one database.
+
+    Its methods raise `StoreUnavailableError` where the same call may do later, `StoreError` where it will not.
+    They may be called from any thread.
+
+    Args:
+        supervisor: For the loop of a supervisor: nothing waits for long, SQLite is open during a transaction only, of
+            other databases one connection is held.
+    """
+
+    def __init__(self, url: str, *, supervisor: bool = False) -> None:
+        self.url = url
+        self.database = Database(url, supervisor=supervisor)
+        self._is_ensured = False
+
+    def create_tables(self) -> None:
+        """Create what is missing of the tables; any number of processes may do so at once.
+
+        Every other method does it, too, when it finds that there are none.
+        """
+        self.database.create_tables()
+        self._is_ensured = True
+
+    def ensure_tables(self) -> None:
+        """Create the tables unless this store did so before."""
+        if not self._is_ensured:
+            self.create_tables()
+
+    def drop_tables(self) -> None:
+        """Drop the tables and all that is in them."""
+        self.database.drop_tables()
+        self._is_ensured = False
+
+    def prepare(self) -> None:
+        """Compile what a supervisor's loop runs, before it forks: each page written later is copied."""
+
+        def work(cursor: object) -> None:
+            for build, *arguments in HOT:
+                self.database.compiled(build, *arguments)
+            for table in (ATTEMPT, LOG):
+                self.database.compiled(insert_once, table, self.database.kind)
+            self.database.compiled(update_claimed, self.database.kind == "postgresql")
+            for count in (1, 2, 4, 8, 16):
+                self.database.compiled(select_requests, count)
+
+        self.database.run(work)
+
+    def close(self) -> None:
+        """Close idle connections: before a fork, and at the end."""
+        self.database.close()
+
+    def abandon(self) -> None:
+        """In a forked child: leave the inherited connections alone; new ones are opened when needed."""
+        self.database.abandon()
+
+    def socket_descriptors(self) -> list[int]:
+        """Return the descriptors of open connections to a server, for a child to close by number."""
+        return self.database.socket_descriptors()

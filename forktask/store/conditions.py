@@ -1,0 +1,61 @@
+"""Conditions that more than one statement uses; states stand in them as text, so that partial indexes serve them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import BindParameter, ColumnElement, bindparam, literal_column, or_
+
+from forktask.states import State
+from forktask.tables import LIVE_STATES, STATUS
+
+
+def state_in(*states: State) -> ColumnElement[bool]:
+    """Return the condition that the status is in one of `states`."""
+    literals = [literal_column(f"'{state.value}'", STATUS.c.state.type) for state in sorted(states)]
+    return STATUS.c.state == literals[0] if len(literals) == 1 else STATUS.c.state.in_(literals)
+
+
+LIVE: Final = LIVE_STATES
+QUEUED: Final = state_in(State.QUEUED)
+RUNNING: Final = state_in(State.RUNNING)
+HAS_RUNNER: Final = STATUS.c.runner_pid.is_not(None)
+UNDER_WAY: Final = or_(RUNNING, state_in(State.PAUSED) & HAS_RUNNER)
+"""An attempt is running, or stopped by SIGSTOP."""
+PAUSED_WAITING: Final = state_in(State.PAUSED) & STATUS.c.runner_pid.is_(None)
+NOT_CANCELLED: Final = STATUS.c.cancel_requested_at.is_(None)
+
+THIS: Final = STATUS.c.id == bindparam("status_id", type_=STATUS.c.id.type)
+THIS_ATTEMPT: Final = THIS & (STATUS.c.attempt == bindparam("this_attempt", type_=STATUS.c.attempt.type))
+
+NO_RUNNER: Final[dict[str, Any]] = {
+    "runner_boot_id": None,
+    "runner_pid_namespace": None,
+    "runner_pid": None,
+    "runner_start_ticks": None,
+}
+NO_REQUESTS: Final[dict[str, Any]] = {"cancel_requested_at": None, "pause_requested_at": None}
+NO_PROGRESS: Final[dict[str, Any]] = {"percent": None, "message": None, "done": None, "total": None, "warnings": None}
+NO_END: Final[dict[str, Any]] = {
+    "cause": None,
+    "error": None,
+    "reference": None,
+    "result": None,
+    "finished_at": None,
+}
+
+
+def given(name: str) -> BindParameter[Any]:
+    """Return a parameter of this name with the type of the column of this name."""
+    return bindparam(name, type_=STATUS.c[name].type)
+
+
+def one_of(name: str, count: int) -> list[BindParameter[Any]]:
+    """Return the parameters `name_0` … of a list of `count` values for the column `name`."""
+    return [bindparam(f"{name}_{number}", type_=STATUS.c[name].type) for number in range(count)]
+
+
+def padded(name: str, values: list[Any]) -> dict[str, Any]:
+    """Return the values for `one_of`, the last repeated to a power of two, so that few statements are compiled."""
+    count = 1 << (len(values) - 1).bit_length()
+    return {f"{name}_{number}": values[min(number, len(values) - 1)] for number in range(count)}

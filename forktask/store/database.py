@@ -1,0 +1,254 @@
+"""Connections, transactions and timeouts of the three databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Engine, create_engine, event, exc, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import NullPool, PoolProxiedConnection, QueuePool
+
+from forktask import clock
+from forktask.store import schema
+from forktask.store.failures import failure, is_missing_table
+from forktask.store.statements import Compiled, Statement, Values
+
+T = TypeVar("T")
+Build = Callable[..., Statement]
+
+_abandoned: list[Any] = []
+"""What was inherited through a fork: kept for ever, so that nothing of it is finalised. A PostgreSQL
+connection would say good-bye on the parent's socket, the last close of SQLite may delete its WAL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long one step may take, in seconds."""
+
+    busy: float
+    """Waiting for a lock."""
+    connect: int
+    statement: int
+
+
+SUPERVISOR_TIMEOUTS: Final = Timeouts(busy=0.05, connect=2, statement=2)
+"""Nothing else in the supervisor's loop waits; it comes again."""
+TIMEOUTS: Final = Timeouts(busy=5.0, connect=5, statement=10)
+
+POOL: Final[dict[str, Any]] = {"pool_size": 5, "max_overflow": 45, "pool_timeout": 5, "pool_use_lifo": True}
+"""Five stay open; a server with fifty threads gets what it needs."""
+
+
+AT_ONCE: Final = 0.5
+"""Seconds within which a connection that died while idle says so; later it is the server that does not answer."""
+
+
+class Database:
+    """One engine in autocommit mode, and statements compiled once for it."""
+
+    def __init__(self, url: str, *, supervisor: bool) -> None:
+        self.url = make_url(url)
+        self.kind: str = self.url.get_backend_name()
+        self.is_sqlite = self.kind == "sqlite"
+        self._timeouts = SUPERVISOR_TIMEOUTS if supervisor else TIMEOUTS
+        self._compiled: dict[Hashable, Compiled] = {}
+        self._open: dict[int, Any] = {}
+        self.engine = self._create_engine(supervisor)
+        self._begin = "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN"
+
+    def _create_engine(self, supervisor: bool) -> Engine:
+        pool: dict[str, Any] = {"poolclass": QueuePool, **POOL}
+        if supervisor:
+            # SQLite must not be open when forking; of the others the loop needs one connection.
+            pool = {"poolclass": NullPool} if self.is_sqlite else {**pool, "pool_size": 1, "max_overflow": 0}
+        options: dict[str, Any] = {"use_native_hstore": False} if self.kind == "postgresql" else {}
+        engine = create_engine(
+            self.url,
+            isolation_level="AUTOCOMMIT",
+            pool_reset_on_return=None,
+            connect_args=self._connect_arguments(),
+            **pool,
+            **options,
+        )
+        event.listen(engine, "connect", self._connected)
+        event.listen(engine, "close", self._closed)
+        return engine
+
+    def _connect_arguments(self) -> dict[str, Any]:
+        limits = self._timeouts
+        if self.is_sqlite:
+            return {"timeout": limits.busy}
+        if self.kind == "postgresql":
+            # A host that went away without a word is noticed by TCP.
+            unanswered = (limits.statement + 1) * 1000
+            return {"connect_timeout": limits.connect, "tcp_user_timeout": unanswered, "keepalives_idle": 5}
+        patience = limits.statement + 1
+        return {"connect_timeout": limits.connect, "read_timeout": patience, "write_timeout": patience}
+
+    def _connected(self, connection: DBAPIConnection, record: Any) -> None:
+        self._open[id(connection)] = connection
+        cursor = connection.cursor()
+        for statement in self._session_settings(connection):
+            cursor.execute(statement)
+        cursor.close()
+
+    def _session_settings(self, connection: Any) -> tuple[str, ...]:
+        seconds = self._timeouts.statement
+        if self.is_sqlite:
+            return ("PRAGMA synchronous=NORMAL",)
+        if self.kind == "postgresql":
+            milliseconds = seconds * 1000
+            return (f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; SET timezone = 'UTC'",)
+        limit = "max_statement_time" if "MariaDB" in connection.get_server_info() else "max_execution_time"
+        value = seconds if limit == "max_statement_time" else seconds * 1000
+        # READ COMMITTED locks rows and not the gaps between them, so that claims do not stand in each other's way.
+        settings = f"innodb_lock_wait_timeout = {seconds}, {limit} = {value}"
+        return (f"SET SESSION {settings}", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+    def _closed(self, connection: DBAPIConnection, record: Any) -> None:
+        self._open.pop(id(connection), None)
+
+    def compiled(self, build: Build, *arguments: Hashable) -> Compiled:
+        """Return the statement that `build(*arguments)` gives, compiled once.
+
+        Call it inside `run`: before the first connection the dialect does not know its server.
+        """
+        key = (build, arguments)
+        if (statement := self._compiled.get(key)) is None:
+            statement = self._compiled[key] = Compiled(build(*arguments), self.engine.dialect)
+        return statement
+
+    def change(self, build: Build, *arguments: Hashable, values: Values) -> int:
+        """Run the statement that `build(*arguments)` gives by itself; return how many rows it changed."""
+        return self.run(lambda cursor: self.compiled(build, *arguments).change(cursor, values))
+
+    def rows(self, build: Build, *arguments: Hashable, values: Values) -> list[tuple[Any, ...]]:
+        """Run the statement that `build(*arguments)` gives by itself; return its rows."""
+        return self.run(lambda cursor: self.compiled(build, *arguments).rows(cursor, values))
+
+    def run(self, work: Callable[[Any], T], *, transaction: bool = False) -> T:
+        """Return `work(cursor)`, in one transaction or with each statement committed by itself.
+
+        It is done a second time if the connection had been left over from earlier and was found dead at the
+        first statement, or if the tables did not exist yet. (One statement that is repeated after the server went
+        away while it ran may find its own work done.)
+
+        Raises:
+            StoreUnavailableError: The same may do later.
+            StoreError: It will not.
+        """
+        try:
+            return self._attempt(work, transaction)
+        except _StaleError:
+            self.engine.dispose()
+        except Exception as error:
+            if not self._is_ours(error):
+                raise
+            if not is_missing_table(error):
+                raise failure(error) from error
+            self.create_tables()
+        try:
+            return self._attempt(work, transaction)
+        except Exception as error:
+            cause = error.error if isinstance(error, _StaleError) else error
+            if not self._is_ours(cause):
+                raise
+            raise failure(cause) from cause
+
+    def _attempt(self, work: Callable[[Any], T], transaction: bool) -> T:
+        connection = self.engine.raw_connection()
+        is_used = connection.info.setdefault("used", False)
+        connection.info["used"] = True
+        begun = False
+        start = clock.monotonic()
+        try:
+            cursor = connection.cursor()
+            if transaction:
+                cursor.execute(self._begin)
+                begun = True
+            result = work(cursor)
+            if transaction:
+                cursor.execute("COMMIT")
+            cursor.close()
+        except BaseException as error:
+            is_dead = self._clean_up(connection, error, begun)
+            at_once = clock.monotonic() - start < AT_ONCE
+            if is_dead and is_used and at_once and not begun and isinstance(error, Exception):
+                raise _StaleError(error) from error
+            raise
+        finally:
+            connection.close()
+        return result
+
+    def _clean_up(self, connection: PoolProxiedConnection, error: BaseException, begun: bool) -> bool:
+        """Roll back, or drop a connection that cannot; return True if it was dead."""
+        driver: Any = connection.driver_connection
+        dialect = self.engine.dialect
+        is_dead = isinstance(error, Exception) and dialect.is_disconnect(error, driver, None)  # type: ignore[arg-type]
+        if begun and not is_dead:
+            try:
+                driver.cursor().execute("ROLLBACK")
+            except Exception:  # whatever the driver finds wrong now, the connection is of no use
+                is_dead = True
+        if is_dead or not isinstance(error, Exception):
+            # A KeyboardInterrupt may have left half an answer on the wire.
+            connection.invalidate()
+        return is_dead
+
+    def _is_ours(self, error: BaseException) -> bool:
+        """Return True for what a database did; False for a mistake in the caller's values."""
+        drivers = (exc.SQLAlchemyError, OSError, OverflowError, UnicodeError)
+        dbapi = self.engine.dialect.dbapi
+        return isinstance(error, drivers) or (dbapi is not None and isinstance(error, dbapi.Error))
+
+    def create_tables(self) -> None:
+        """Create the tables and indexes that are missing.
+
+        Raises:
+            StoreError: As `run` does.
+        """
+        self._change_schema(schema.create_tables)
+
+    def drop_tables(self) -> None:
+        """Drop the tables and all that is in them."""
+        self._change_schema(schema.drop_tables)
+
+    def _change_schema(self, change: Callable[[Engine], None]) -> None:
+        try:
+            change(self.engine)
+        except Exception as error:
+            if self._is_ours(error):
+                raise failure(error) from error
+            raise
+        finally:
+            # The patience of this work is not for the connections of every day.
+            self.engine.dispose()
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self.engine.dispose()
+
+    def abandon(self) -> None:
+        """Leave all that a fork inherited alone, and begin afresh."""
+        _abandoned.append((self.engine.pool, self._open))
+        self._open = {}
+        self.engine.dispose(close=False)
+
+    def socket_descriptors(self) -> list[int]:
+        """Return the descriptors of open connections to a server."""
+        if self.kind == "postgresql":
+            return [connection.fileno() for connection in self._open.values() if not connection.closed]
+        if self.is_sqlite:
+            return []
+        # PyMySQL has no public name for its socket.
+        return [connection._sock.fileno() for connection in self._open.values() if connection.open]
+
+
+class _StaleError(Exception):
+    """A connection from the pool was dead before it was asked anything."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(str(error))

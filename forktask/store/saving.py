@@ -1,0 +1,169 @@
+"""What a supervisor writes of the rows under its watch, and what it asks about them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Table, bindparam, func, literal_column, select, update
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from forktask import clock
+from forktask.rows import End, LogRow, Request, Sample
+from forktask.states import Cause, State
+from forktask.store import conditions
+from forktask.store.claims import now
+from forktask.store.conditions import given, one_of, padded
+from forktask.store.database import Database
+from forktask.store.statements import Statement
+from forktask.tables import ATTEMPT, LOG, STATUS
+
+CANCELLED_RUNNING = "Cancelled."
+
+REPORTED = ("percent", "message", "done", "total")
+KEPT_UNLESS_GIVEN = ("unit", "warnings", "checkpoint")
+
+
+class Saving:
+    """Samples, ends, captured output; and the requests of people."""
+
+    database: Database
+
+    def save(self, samples: Sequence[Sample], ends: Sequence[End], log: Sequence[LogRow] = ()) -> set[UUID]:
+        """Write all in one transaction; safe to repeat after an error.
+
+        An end with the state `queued` of a status that was asked to cancel in this moment becomes `cancelled`.
+
+        Returns:
+            The ids of those that were not written, since their attempt is no longer under way: the caller was
+            superseded.
+        """
+        if not samples and not ends and not log:
+            return set()
+        # Always in the same order, so that two supervisors never wait for each other.
+        changes = [_sample_values(sample) for sample in sorted(samples, key=lambda sample: sample.status_id)]
+        closing = sorted(ends, key=lambda end: end.status_id)
+
+        def work(cursor: Any) -> set[UUID]:
+            counts = self.database.compiled(update_sample).change_each(cursor, changes) if changes else []
+            missed = {values["status_id"] for values, count in zip(changes, counts, strict=True) if not count}
+            missed.update(end.status_id for end in closing if not self._end(cursor, end))
+            if log:
+                rows = [row._asdict() for row in log]
+                self.database.compiled(insert_once, LOG, self.database.kind).change_each(cursor, rows)
+            return missed
+
+        return self.database.run(work, transaction=True)
+
+    def _end(self, cursor: Any, end: End) -> bool:
+        """Write one end and its attempt; return False if the attempt was not under way."""
+        if not self._update_end(cursor, end):
+            cancelled = replace(
+                end, state=State.CANCELLED, cause=Cause.CANCELLED, error=CANCELLED_RUNNING, run_after=None, counts=True
+            )
+            if end.state is not State.QUEUED or not self._update_end(cursor, cancelled):
+                values = {"status_id": end.status_id, "this_attempt": end.attempt, "supervisor_id": end.supervisor_id}
+                return bool(self.database.compiled(select_own_attempt).rows(cursor, values))
+            end = cancelled
+        self.database.compiled(insert_once, ATTEMPT, self.database.kind).change(cursor, _attempt_values(end))
+        return True
+
+    def _update_end(self, cursor: Any, end: End) -> bool:
+        statement = self.database.compiled(update_end, end.state, end.last is not None)
+        return statement.change(cursor, _end_values(end)) > 0
+
+    def requests(self, ids: Collection[UUID]) -> list[Request]:
+        """Return what people asked of these rows, and whose they are now."""
+        if not ids:
+            return []
+        values = padded("id", sorted(ids))
+        rows = self.database.rows(select_requests, len(values), values=values)
+        return [Request._make(row) for row in rows]
+
+    def set_paused(self, status_id: UUID, attempt: int, paused: bool) -> bool:
+        """Say that the runner of this attempt was stopped, or goes on; return False if it could not be so."""
+        values = {"status_id": status_id, "this_attempt": attempt, "now": clock.now()}
+        return self.database.change(update_paused, paused, values=values) > 0
+
+
+def _sample_values(sample: Sample) -> dict[str, Any]:
+    names = (*REPORTED, *KEPT_UNLESS_GIVEN, "status_id")
+    values = {name: getattr(sample, name) for name in names}
+    return values | {"this_attempt": sample.attempt, "now": clock.now()}
+
+
+def _end_values(end: End) -> dict[str, Any]:
+    names = ("status_id", "cause", "error", "reference", "result", "run_after", "finished_at")
+    values = {name: getattr(end, name) for name in names}
+    values |= {"this_attempt": end.attempt, "now": clock.now(), "uncounted": 0 if end.counts else 1}
+    return _sample_values(end.last) | values if end.last is not None else values
+
+
+def _attempt_values(end: End) -> dict[str, Any]:
+    return {column.name: getattr(end, column.name) for column in ATTEMPT.c}
+
+
+def _reported() -> dict[str, Any]:
+    given_now: dict[str, Any] = {name: given(name) for name in REPORTED}
+    return given_now | {name: func.coalesce(given(name), STATUS.c[name]) for name in KEPT_UNLESS_GIVEN}
+
+
+def update_sample() -> Statement:
+    """What one runner reported last."""
+    return update(STATUS).values(updated_at=now(), **_reported()).where(conditions.THIS_ATTEMPT, conditions.UNDER_WAY)
+
+
+def update_end(state: State, has_last: bool) -> Statement:
+    """The end of one attempt; with the state `queued` also the beginning of the next."""
+    values = {"state": state, "updated_at": now(), **conditions.NO_RUNNER}
+    values |= {name: given(name) for name in ("cause", "error", "reference")}
+    if has_last:
+        values |= _reported()
+    where = [conditions.THIS_ATTEMPT, conditions.UNDER_WAY]
+    if state is State.QUEUED:
+        where.append(conditions.NOT_CANCELLED)
+        values |= conditions.NO_REQUESTS
+        values |= {"attempt": STATUS.c.attempt + 1, "run_after": given("run_after"), "finished_at": None}
+        values["max_attempts"] = STATUS.c.max_attempts + bindparam("uncounted", type_=STATUS.c.max_attempts.type)
+    else:
+        values |= {"result": given("result"), "finished_at": given("finished_at")}
+    if state is State.COMPLETED:
+        values["percent"] = 100.0
+    return update(STATUS).values(values).where(*where)
+
+
+def select_own_attempt() -> Statement:
+    """Whether this very supervisor has written this end before."""
+    return select(literal_column("1")).where(
+        ATTEMPT.c.status_id == bindparam("status_id", type_=ATTEMPT.c.status_id.type),
+        ATTEMPT.c.attempt == bindparam("this_attempt", type_=ATTEMPT.c.attempt.type),
+        ATTEMPT.c.supervisor_id == bindparam("supervisor_id", type_=ATTEMPT.c.supervisor_id.type),
+    )
+
+
+def insert_once(table: Table, kind: str) -> Statement:
+    """One row, unless a row with its key is there already."""
+    if kind == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    if kind == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    # Not INSERT IGNORE, which would swallow other errors too.
+    key = next(iter(table.primary_key))
+    return mysql.insert(table).on_duplicate_key_update({key.name: key})
+
+
+def select_requests(ids: int) -> Statement:
+    """What people asked of some rows."""
+    return select(*(STATUS.c[name] for name in Request._fields)).where(STATUS.c.id.in_(one_of("id", ids)))
+
+
+def update_paused(paused: bool) -> Statement:
+    """Between running and paused, with an attempt under way."""
+    source, target = (State.RUNNING, State.PAUSED) if paused else (State.PAUSED, State.RUNNING)
+    return (
+        update(STATUS)
+        .values(state=target, updated_at=now())
+        .where(conditions.THIS_ATTEMPT, conditions.state_in(source), conditions.HAS_RUNNER)
+    )

@@ -1,0 +1,90 @@
+"""Creating and dropping the tables; any number of processes may do it at once."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, exc
+
+from forktask import clock
+from forktask.tables import metadata
+
+PATIENCE: Final = 10.0
+"""Seconds to wait for another process that creates them."""
+
+POSTGRESQL_LOCK: Final = 0x666F726B7461736B
+"""Key of the advisory lock: "forktask"."""
+
+
+def create_tables(engine: Engine) -> None:
+    """Create the tables and indexes that are missing, and the folder of an SQLite file."""
+    _create_folder(engine)
+    with engine.connect() as connection, _alone(connection):
+        metadata.create_all(connection)
+        # Where a table was created and its creator died before the indexes.
+        for table in metadata.sorted_tables:
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                index.create(connection, checkfirst=True)
+
+
+def drop_tables(engine: Engine) -> None:
+    """Drop the tables and all that is in them."""
+    _create_folder(engine)
+    with engine.connect() as connection, _alone(connection):
+        metadata.drop_all(connection)
+
+
+def _create_folder(engine: Engine) -> None:
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and path and "uri" not in engine.url.query:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Hold a lock that one process has at a time; on SQLite and PostgreSQL in a transaction."""
+    name = connection.dialect.name
+    if name == "sqlite":
+        _wait_for_wal(connection)
+    begin, end = _locks(connection)
+    connection.exec_driver_sql(begin)
+    try:
+        if name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRESQL_LOCK})")
+        yield
+    except BaseException:
+        if name in ("sqlite", "postgresql"):
+            connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql(end)
+
+
+def _locks(connection: Connection) -> tuple[str, str]:
+    if connection.dialect.name == "sqlite":
+        return "BEGIN IMMEDIATE", "COMMIT"
+    if connection.dialect.name == "postgresql":
+        return "BEGIN", "COMMIT"
+    # A name of the server, not of the database.
+    database = hashlib.sha256((connection.engine.url.database or "").encode()).hexdigest()[:16]
+    return f"SELECT GET_LOCK('forktask_{database}', {PATIENCE:.0f})", f"SELECT RELEASE_LOCK('forktask_{database}')"
+
+
+def _wait_for_wal(connection: Connection) -> None:
+    """Put the file into WAL; only once, as it stays. SQLite does not wait for its busy timeout here."""
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+    give_up = clock.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL").close()
+            return
+        except exc.OperationalError as error:
+            busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or clock.monotonic() > give_up:
+                raise
+            clock.sleep(0.01)

@@ -1,0 +1,135 @@
+"""Statements compiled once and run on the driver's own cursor.
+
+SQLAlchemy's execution costs more than the statement itself, most of all in a process that was just forked from or
+forks others: its pages are write-protected and every object that it touches is copied. What is public of the dialect is
+used: the compiled text, the order of its parameters, and the processors of the column types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import BindParameter, Delete, Dialect, Float, Insert, Select, Update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import FunctionElement
+
+from forktask.columns import AwareUTC
+
+Statement = Select[Any] | Insert | Update | Delete
+Processor = Callable[[Any], Any] | None
+Values = Mapping[str, Any]
+
+
+class database_now(FunctionElement[Any]):  # noqa: N801 - reads as the function it is
+    """The clock of the database, as the column type stores it.
+
+    Args:
+        microseconds: At most one bind parameter: so long ago.
+    """
+
+    type = AwareUTC()
+    inherit_cache = True
+    name = "database_now"
+
+
+@compiles(database_now, "postgresql")
+def _now_postgresql(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    ago = compiler.process(element.clauses, **kw)
+    return f"(clock_timestamp() - {ago} * interval '1 microsecond')" if ago else "clock_timestamp()"
+
+
+@compiles(database_now, "mysql")
+@compiles(database_now, "mariadb")
+def _now_mariadb(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    ago = compiler.process(element.clauses, **kw)
+    return f"(UTC_TIMESTAMP(6) - INTERVAL {ago} MICROSECOND)" if ago else "UTC_TIMESTAMP(6)"
+
+
+@compiles(database_now, "sqlite")
+def _now_sqlite(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    # Text in the format of SQLAlchemy's DateTime, so that it compares with what the columns hold.
+    ago = compiler.process(element.clauses, **kw)
+    modifier = f", printf('-%.3f seconds', {ago} / 1000000.0)" if ago else ""
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now'{modifier}) || '000')"
+
+
+class Compiled:
+    """One statement for one dialect."""
+
+    def __init__(self, statement: Statement, dialect: Dialect) -> None:
+        compiled = cast(SQLCompiler, statement.compile(dialect=dialect))
+        self.sql = str(compiled)
+        self._order = compiled.positiontup
+        self._can_pipeline = dialect.name == "postgresql"
+        self._binds: list[tuple[str, Processor]] = []
+        self._constants: dict[str, Any] = {}
+        for name in dict.fromkeys(compiled.positiontup or compiled.binds):
+            self._add_bind(name, compiled.binds[name], dialect)
+        columns = compiled.statement.exported_columns if _returns_rows(statement) else ()  # type: ignore[union-attr]
+        self._results: list[Processor] = [_result_processor(column.type, dialect) for column in columns]
+
+    def _add_bind(self, name: str, bind: BindParameter[Any], dialect: Dialect) -> None:
+        processor = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        if bind.required:
+            self._binds.append((name, processor))
+        else:
+            value = bind.effective_value
+            self._constants[name] = processor(value) if processor else value
+
+    def parameters(self, values: Values) -> Any:
+        """Return `values` as the driver takes them."""
+        bound = {name: process(values[name]) if process else values[name] for name, process in self._binds}
+        bound.update(self._constants)
+        return bound if self._order is None else [bound[name] for name in self._order]
+
+    def change(self, cursor: Any, values: Values) -> int:
+        """Run it; return how many rows it changed."""
+        cursor.execute(self.sql, self.parameters(values))
+        return int(cursor.rowcount)
+
+    def change_each(self, cursor: Any, many: Sequence[Values]) -> list[int]:
+        """Run it for each of `many`; return how many rows each changed."""
+        if len(many) < 2 or not self._can_pipeline:
+            return [self.change(cursor, values) for values in many]
+        return [cursor.rowcount for _ in self._pipeline(cursor, many)]
+
+    def rows(self, cursor: Any, values: Values) -> list[tuple[Any, ...]]:
+        """Run it; return its rows."""
+        cursor.execute(self.sql, self.parameters(values))
+        return self._fetch(cursor)
+
+    def rows_each(self, cursor: Any, many: Sequence[Values]) -> list[tuple[Any, ...]]:
+        """Run it for each of `many`; return the rows of all."""
+        if len(many) < 2 or not self._can_pipeline:
+            return [row for values in many for row in self.rows(cursor, values)]
+        return [row for _ in self._pipeline(cursor, many) for row in self._fetch(cursor)]
+
+    def _pipeline(self, cursor: Any, many: Sequence[Values]) -> Iterable[None]:
+        """Send all to PostgreSQL at once, then stand on the answer to each."""
+        cursor.executemany(self.sql, [self.parameters(values) for values in many], returning=True)
+        more = True
+        while more:
+            yield
+            more = cursor.nextset()
+
+    def _fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
+        processors = self._results
+        return [
+            tuple([process(value) if process else value for process, value in zip(processors, row, strict=True)])
+            for row in cursor.fetchall()
+        ]
+
+
+def _returns_rows(statement: Statement) -> bool:
+    return isinstance(statement, Select) or bool(statement.exported_columns)
+
+
+def _result_processor(kind: Any, dialect: Dialect) -> Processor:
+    # Drivers return floats as floats; psycopg's processor would want the code of the column's type.
+    implementation = kind.dialect_impl(dialect)
+    if isinstance(implementation, Float):
+        return None
+    processor: Processor = implementation.result_processor(dialect, None)
+    return processor
