@@ -186,7 +186,7 @@ def bring_up(service: Service) -> None:
     """Install and start `service`; let the tests in where nobody else can be meant."""
     ours = os.environ.get("CI") == "true"
     if not glob(service.program):
-        print(f"{service.name} is installed for the tests.", file=sys.stderr)
+        print(f"Installing {service.name} for the tests.", file=sys.stderr)
         run(str(APT), service.package)
         ours = True
     if not listens(service.url):
