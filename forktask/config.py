@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -71,23 +73,18 @@ class Settings:
     """How often a widget asks."""
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{PREFIX}{name.upper()}={getattr(self, name)!r} {problem}"
-            for name, check in CHECKS.items()
-            if (problem := check(getattr(self, name)))
-        ]
-        if problems:
+        if problems := _wrong({name: getattr(self, name) for name in CHECKS}):
             raise ConfigurationError(problems)
         if not self.max_running:
             object.__setattr__(self, "max_running", default_max_running())
 
 
 def _positive(value: float) -> str:
-    return "" if value > 0 else "must be more than 0"
+    return "" if 0 < value < inf else "must be more than 0 and finite"
 
 
 def _not_negative(value: float) -> str:
-    return "" if value >= 0 else "must not be negative"
+    return "" if 0 <= value < inf else "must be finite and not negative"
 
 
 def _database(value: str) -> str:
@@ -97,7 +94,8 @@ def _database(value: str) -> str:
     kind = scheme.partition("+")[0]
     if not separator or kind not in ("sqlite", "postgresql", "mysql", "mariadb"):
         return "is no URL of SQLite, PostgreSQL or MariaDB"
-    if kind == "sqlite" and (rest in ("", "/", "/:memory:") or "mode=memory" in rest):
+    path, _, query = rest.partition("?")
+    if kind == "sqlite" and (path in ("", "/", "/:memory:", "/file::memory:") or "mode=memory" in query):
         return "is a database in memory, which no other process can see; name a file"
     return ""
 
@@ -114,10 +112,25 @@ CHECKS: dict[str, Callable[[Any], str]] = {
     "log_limit": _not_negative,
     "log_level": lambda level: "" if level in LEVELS else f"must be one of {', '.join(LEVELS)}",
     "url_prefix": lambda prefix: (
-        "" if prefix.startswith("/") and prefix != "/" else "must start with / and name a path"
+        ""
+        if prefix.startswith("/") and not prefix.endswith("/")
+        else "must start with /, name a path and not end with /"
     ),
     "poll_interval": _positive,
 }
+
+
+def _wrong(values: Mapping[str, Any]) -> list[str]:
+    return [
+        _said(PREFIX + name.upper(), value, problem)
+        for name, value in values.items()
+        if name in CHECKS and (problem := CHECKS[name](value))
+    ]
+
+
+def _said(key: str, value: Any, problem: object) -> str:
+    # Errors end in logs and on screens; the password of a URL must not.
+    return f"{key}={re.sub('://[^/]*@', '://***@', repr(value))} {problem}"
 
 
 def load(config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -136,7 +149,8 @@ def load(config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         try:
             values[name] = _convert(name, raw)
         except (TypeError, ValueError) as error:
-            problems.append(f"{key}={raw!r} {error}")
+            problems.append(_said(key, raw, error))
+    problems += _wrong(values)
     if problems:
         raise ConfigurationError(problems)
     return Settings(**values)
@@ -160,20 +174,27 @@ def _convert(name: str, raw: Any) -> Any:
             return StartMethod(raw)
         except ValueError:
             raise ValueError(f"must be one of {', '.join(StartMethod)}") from None
-    if name == "database_url":
-        return normalise_url(str(raw))
-    if name == "log_level":
-        return str(raw).upper()
-    if isinstance(raw, bool):
+    if isinstance(default, str):
+        text = _text(raw)
+        return normalise_url(text) if name == "database_url" else text.upper() if name == "log_level" else text
+    if isinstance(raw, bool) or (isinstance(default, int) and isinstance(raw, float) and not raw.is_integer()):
         raise ValueError(f"must be {_kind(default)}")
     try:
         return type(default)(raw)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"must be {_kind(default)}") from None
 
 
+def _text(raw: Any) -> str:
+    if hasattr(raw, "render_as_string"):  # a URL of SQLAlchemy, whose str() hides the password
+        return str(raw.render_as_string(hide_password=False))
+    if isinstance(raw, (str, os.PathLike)):
+        return str(os.fspath(raw))
+    raise ValueError("must be text")
+
+
 def _kind(default: Any) -> str:
-    return {int: "a whole number", float: "a number of seconds", str: "text"}[type(default)]
+    return {int: "a whole number", float: "a number of seconds"}[type(default)]
 
 
 def normalise_url(url: str) -> str:
@@ -185,7 +206,7 @@ def normalise_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if scheme in DRIVERS:
         return DRIVERS[scheme] + separator + rest
-    if scheme == "sqlite" and rest.startswith("/") and not rest.startswith("/:") and len(rest) > 1:
+    if scheme.partition("+")[0] == "sqlite" and len(rest) > 1 and not rest.startswith(("/:", "/file:", "?")):
         path, mark, query = rest[1:].partition("?")
-        return f"sqlite:///{Path(path).absolute()}{mark}{query}"
+        return f"{scheme}:///{Path(path).absolute()}{mark}{query}"
     return url

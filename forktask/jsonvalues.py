@@ -16,6 +16,10 @@ DEPTH_LIMIT = 100
 """Deepest nesting that every database and reader takes."""
 
 
+INTEGER_BITS = 1024
+"""Longest whole number: readers that know floats only take no larger one."""
+
+
 def to_json(value: Any, name: str, *, limit: int = JSON_LIMIT) -> str:
     """Return `value` as JSON text.
 
@@ -39,26 +43,30 @@ def plain(value: Any, name: str, *, limit: int = JSON_LIMIT) -> Any:
 
 
 def _check(value: Any, path: str, depth: int) -> None:
-    kind = type(value)
-    if kind is str:
+    # Enums of text, markup and numbers of NumPy derive from these; they are kept as what they derive from.
+    if isinstance(value, str):
         _check_text(value, path)
-    elif value is None or kind is bool or kind is int:
+    elif value is None or isinstance(value, bool):
         return
-    elif kind is float:
+    elif isinstance(value, int):
+        if value.bit_length() > INTEGER_BITS:
+            raise SettingsError(path, "is a whole number beyond 1e308, which JSON readers refuse; pass it as text")
+    elif isinstance(value, float):
         if not math.isfinite(value):
             raise SettingsError(path, f"is {value}, which JSON does not have")
     elif depth >= DEPTH_LIMIT:
         raise SettingsError(path, f"is nested more than {DEPTH_LIMIT} deep (or contains itself)")
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for key, item in value.items():
-            if type(key) is not str:
+            if not isinstance(key, str):
                 raise SettingsError(path, f"has the key {key!r} of type {type(key).__name__}; keys must be text")
             _check_text(key, f"the key {key!r} of {path}")
             _check(item, f"{path}[{key!r}]", depth + 1)
-    elif kind is list or kind is tuple:
+    elif type(value) in (list, tuple):
         for index, item in enumerate(value):
             _check(item, f"{path}[{index}]", depth + 1)
     else:
+        kind = type(value)
         raise SettingsError(path, f"is a {kind.__module__}.{kind.__qualname__}, which is not JSON; {_advice(value)}")
 
 
@@ -72,6 +80,8 @@ def _check_text(text: str, path: str) -> None:
 
 
 def _advice(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "pass dict(…)"
     if isinstance(value, (set, frozenset)):
         return "pass sorted(…), a list"
     if isinstance(value, (bytes, bytearray, memoryview)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from math import inf
 
 from forktask.states import Cause
 
@@ -43,10 +44,12 @@ class Retry:
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ValueError(f"attempts is {self.attempts}; at least 1 is needed")
-        if self.backoff < 0 or self.ceiling < 0 or self.factor < 1:
-            raise ValueError("backoff and ceiling must not be negative, factor must be at least 1")
+        if not (0 <= self.backoff < inf and 0 <= self.ceiling < inf and 1 <= self.factor < inf):
+            raise ValueError("backoff and ceiling must not be negative, factor must be at least 1, all finite")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is {self.jitter}; it is a share between 0 and 1")
+        for name in ("on", "never", "always"):
+            _check_rules(name, getattr(self, name))
 
     def applies(self, cause: Cause, error: BaseException | None = None) -> bool:
         """Return True if an attempt that ended so is to be run again, attempts permitting."""
@@ -67,6 +70,15 @@ class Retry:
 
 
 NO_RETRY = Retry(attempts=1)
+
+
+def _check_rules(name: str, rules: object) -> None:
+    # A wrong rule would show itself only when an attempt fails, in the supervisor.
+    if not isinstance(rules, tuple):
+        raise TypeError(f"{name} must be a tuple of exception classes and causes, not {rules!r}")
+    for rule in rules:
+        if not isinstance(rule, Cause) and not (isinstance(rule, type) and issubclass(rule, BaseException)):
+            raise TypeError(f"{name} holds {rule!r}, which is neither an exception class nor a Cause")
 
 
 def _matches(rules: tuple[Rule, ...], cause: Cause, error: BaseException | None) -> bool:
