@@ -69,9 +69,6 @@ class Retry:
         return seconds * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, hides nothing
 
 
-NO_RETRY = Retry(attempts=1)
-
-
 def _check_rules(name: str, rules: object) -> None:
     # A wrong rule would show itself only when an attempt fails, in the supervisor.
     if not isinstance(rules, tuple):
@@ -83,3 +80,6 @@ def _check_rules(name: str, rules: object) -> None:
 
 def _matches(rules: tuple[Rule, ...], cause: Cause, error: BaseException | None) -> bool:
     return any(rule == cause if isinstance(rule, Cause) else isinstance(error, rule) for rule in rules)
+
+
+NO_RETRY = Retry(attempts=1)
