@@ -59,7 +59,7 @@ class Page:
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
-        self._texts: tuple[str | None, str | None, bytes, int, int] = (None, None, b"", 0, 0)
+        self._texts = _encode(None, None)
         self._last: tuple[int, Report] | None = None
 
     @classmethod
