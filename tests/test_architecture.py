@@ -27,7 +27,7 @@ LAYERS = (
     "process",
     "channel capture place launch proof runner supervisor start spawned",
     "runtime",
-    "task",
+    "status task",
     "cli __main__",
     "forktask",
     "web",
