@@ -13,6 +13,7 @@ Context = Callable[[], AbstractContextManager[Any]]
 _here = "application"
 _preloading = False
 _contexts: list[tuple[object, Context]] = []
+_database_url: str | None = None
 
 
 def in_supervisor() -> bool:
@@ -70,3 +71,14 @@ def context_of(application: object) -> Context:
             if candidate is not None and candidate is known:
                 return context
     return _contexts[-1][1] if _contexts else nullcontext
+
+
+def set_database_url(url: str) -> None:
+    """Let `prepare()` say which database this process uses, instead of the settings."""
+    global _database_url
+    _database_url = url
+
+
+def database_url() -> str | None:
+    """Return what `prepare()` said."""
+    return _database_url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -284,18 +285,26 @@ def close_all_but(keep: Collection[int], *, inherited: Collection[int] = ()) -> 
             `/dev/null`, so that their numbers are not given to something new which the sockets'
             objects would then close.
     """
+    for number in open_descriptors():
+        if number not in keep and number not in inherited:
+            with contextlib.suppress(OSError):  # the one that listed the folder
+                os.close(number)
+    null_sockets(keep)
+
+
+def null_sockets(keep: Collection[int] = ()) -> None:
+    """Make `/dev/null` of every socket but those in `keep`: no word of ours reaches a peer of the parent's."""
     null = os.open(os.devnull, os.O_RDWR)
     for number in open_descriptors():
-        if number in keep or number == null:
-            continue
-        try:
-            if number not in inherited:
-                os.close(number)
-            elif stat.S_ISSOCK(os.fstat(number).st_mode):
+        with contextlib.suppress(OSError):
+            if number not in keep and stat.S_ISSOCK(os.fstat(number).st_mode):
                 os.dup2(null, number, inheritable=False)
-        except OSError:  # the one that listed the folder
-            continue
     os.close(null)
+
+
+def command(verb: str, *arguments: str) -> list[str]:
+    """Return the command line of `python -m forktask VERB …`; -P keeps the working directory from shadowing us."""
+    return [host.interpreter(), "-P", "-m", "forktask", verb, *arguments]
 
 
 def exec_detached(command: list[str], *, stdin: int, stderr: int, keep: Collection[int], env: Mapping[str, str]) -> None:

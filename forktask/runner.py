@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
@@ -27,10 +27,11 @@ from forktask.definition import TaskDefinition
 from forktask.errors import SettingsError, TaskError, TaskStopped
 from forktask.jsonvalues import plain
 from forktask.live import LiveStatus
-from forktask.progress import Page
+from forktask.progress import Page, Report
 from forktask.states import Cause
 
 TRACEBACK_LIMIT = 64 * 1024
+Send = Callable[[str, Any], None]
 log = logging.getLogger("forktask.runner")
 
 _live: LiveStatus | None = None
@@ -71,6 +72,7 @@ def become_runner(output: int, sock: socket.socket, inherited: frozenset[int]) -
     signal.signal(signal.SIGTERM, _stop)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
+    os.close(null)
     os.dup2(output, 1)
     os.dup2(output, 2)
     process.close_all_but({0, 1, 2, sock.fileno()}, inherited=inherited)
@@ -98,14 +100,20 @@ def serve(order: Mapping[str, Any], sock: socket.socket, page: Page, context: pl
     os._exit(0 if last["word"] == "done" else 1)
 
 
-def run(order: Mapping[str, Any], send: Any, page: Page, context: place.Context) -> dict[str, Any]:
+def run(
+    order: Mapping[str, Any],
+    send: Send,
+    page: Page,
+    context: place.Context,
+    on_progress: Callable[[Report], None] | None = None,
+) -> dict[str, Any]:
     """Execute the order in the application's context; return the last word."""
     global _live
     try:
         definition: TaskDefinition = registry.get(order["task"])
         wait_for_debugger()
         with context():
-            live = _live = live_status(order, definition, send, page)
+            live = _live = live_status(order, definition, send, page, on_progress)
             bars.install(lambda: _live)
             result = definition.execute(live, order.get("shell") or (), order.get("private") or {})
             return {"word": "done", "value": plain(result, "result")}
@@ -119,7 +127,13 @@ def run(order: Mapping[str, Any], send: Any, page: Page, context: place.Context)
         _live = None
 
 
-def live_status(order: Mapping[str, Any], definition: TaskDefinition, send: Any, page: Page) -> LiveStatus:
+def live_status(
+    order: Mapping[str, Any],
+    definition: TaskDefinition,
+    send: Send,
+    page: Page,
+    on_progress: Callable[[Report], None] | None,
+) -> LiveStatus:
     """Return what `execute` gets to hold."""
     return LiveStatus(
         page=page,
@@ -129,6 +143,7 @@ def live_status(order: Mapping[str, Any], definition: TaskDefinition, send: Any,
         attempt=order["attempt"],
         resumed_from=order.get("checkpoint"),
         task=definition.name,
+        on_progress=on_progress,
     )
 
 

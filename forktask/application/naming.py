@@ -130,5 +130,8 @@ def _advice(application: object, rejected: list[Found]) -> str:
     )
     if rejected:
         where = " and ".join(f"{found.key}.{found.attribute}" for found in rejected)
-        text += f"; it is in {where}, but importing that module does not make it (is it under a main guard?)"
+        text += (
+            f"; it is in {where}, but importing that module does not make it: is it under a main guard, "
+            "or is the file called like a module of Python's?"
+        )
     return text

@@ -13,6 +13,8 @@ from types import ModuleType
 from forktask.registry import stable_module_name
 
 LIBRARY_FOLDERS = frozenset({"site-packages", "dist-packages"})
+UNUSABLE = sys.stdlib_module_names | {"__main__"}
+"""Names under which a file cannot be imported, for another module has them."""
 STDLIB = sysconfig.get_path("stdlib")
 
 
@@ -35,10 +37,10 @@ def import_name(key: str) -> str | None:
         name = _stem(path)
     if name != "__main__" and _found_afresh(name, path):
         return name
-    if not path or not os.path.isfile(path) or "." in name or name == "__main__":
+    in_package = name.rpartition(".")[0] in sys.modules
+    if not path or not os.path.isfile(path) or in_package or _stem(path) in UNUSABLE:
         return None
-    stem = _stem(path)
-    return None if stem in sys.stdlib_module_names else f"file:{os.path.abspath(path)}"
+    return f"file:{os.path.abspath(path)}"
 
 
 def _stem(path: str) -> str:

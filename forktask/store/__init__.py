@@ -12,6 +12,7 @@ from forktask.store.orders import Orders
 from forktask.store.saving import Saving, insert_once, select_requests, update_end, update_sample
 from forktask.store.statuses import Statuses, select_status
 from forktask.store.supervisors import Supervisors, update_heartbeat
+from forktask.store.waiting import Waiting
 from forktask.tables import ATTEMPT, LOG
 
 HOT: Final[tuple[tuple[Any, ...], ...]] = (
@@ -24,7 +25,7 @@ HOT: Final[tuple[tuple[Any, ...], ...]] = (
 __all__ = ["Store", "StoreUnavailableError"]
 
 
-class Store(Statuses, Claims, Saving, Orders, Supervisors):
+class Store(Statuses, Claims, Saving, Orders, Supervisors, Waiting):
     """The tables of one database.
 
     Its methods raise `StoreUnavailableError` where the same call may do later, `StoreError` where it will not.

@@ -8,7 +8,7 @@ used: the compiled text, the order of its parameters, and the processors of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import BindParameter, Delete, Dialect, Float, Insert, Select, Update
 from sqlalchemy.ext.compiler import compiles
@@ -59,7 +59,7 @@ class Compiled:
     """One statement for one dialect."""
 
     def __init__(self, statement: Statement, dialect: Dialect) -> None:
-        compiled = cast(SQLCompiler, statement.compile(dialect=dialect))
+        compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self._order = compiled.positiontup
         self._can_pipeline = dialect.name == "postgresql"

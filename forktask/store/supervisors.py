@@ -63,9 +63,10 @@ class Supervisors:
         rows = self.database.rows(select_silent, values=values)
         return [row[0] for row in rows]
 
-    def under_way(self) -> list[StatusRow]:
-        """Return the rows with an attempt under way, the oldest first."""
-        rows = self.database.rows(select_under_way, values={})
+    def under_way(self, *, not_by: UUID | None = None) -> list[StatusRow]:
+        """Return the rows with an attempt under way, the oldest first; without those of one supervisor."""
+        values = {} if not_by is None else {"supervisor_id": not_by}
+        rows = self.database.rows(select_under_way, not_by is not None, values=values)
         return [StatusRow._make(row) for row in rows]
 
     def count_running(self, boot_id: str) -> int:
@@ -125,9 +126,11 @@ def select_silent() -> Statement:
     return select(SUPERVISOR.c.id).where(SUPERVISOR.c.heartbeat_at < ago, or_(PRESENT, watches))
 
 
-def select_under_way() -> Statement:
-    """Rows with an attempt under way."""
-    return select(STATUS).where(conditions.LIVE, conditions.UNDER_WAY).order_by(STATUS.c.id)
+def select_under_way(of_others: bool) -> Statement:
+    """Rows with an attempt under way, all or those of other supervisors."""
+    query = select(STATUS).where(conditions.LIVE, conditions.UNDER_WAY).order_by(STATUS.c.id)
+    not_mine = STATUS.c.supervisor_id != bindparam("supervisor_id", type_=STATUS.c.supervisor_id.type)
+    return query.where(not_mine) if of_others else query
 
 
 def select_running_count() -> Statement:

@@ -1,0 +1,64 @@
+"""What the person who waits reads when a task ends badly: a sentence, and a reference to quote."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+
+from forktask.states import Cause
+
+ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Without letters and digits that are mistaken for each other when read aloud."""
+
+SENTENCES = {
+    Cause.EXCEPTION: "Something went wrong while this was running.",
+    Cause.EXIT: "The process that did the work ended before it was done.",
+    Cause.SIGNAL: "The process that did the work was killed.",
+    Cause.OUT_OF_MEMORY: "There was not enough memory for this.",
+    Cause.TIMEOUT: "This took longer than it may and was stopped.",
+    Cause.CANCELLED: "This was cancelled.",
+    Cause.INTERRUPTED: "This was interrupted because the service was restarted.",
+    Cause.LAUNCH: "This could not be started.",
+    Cause.SUPERVISOR_GONE: "This was lost: the process that watched over it is gone.",
+}
+
+
+def sentence(cause: Cause, *, number: int | None = None, limit: float | None = None) -> str:
+    """Return the sentence for a cause.
+
+    Args:
+        number: The signal, for `Cause.SIGNAL`.
+        limit: The timeout in seconds, for `Cause.TIMEOUT`.
+    """
+    if cause is Cause.SIGNAL and number is not None:
+        return f"The process that did the work was killed ({signal_name(number)})."
+    if cause is Cause.TIMEOUT and limit is not None:
+        return f"This took longer than {duration(limit)} and was stopped."
+    return SENTENCES[cause]
+
+
+def signal_name(number: int) -> str:
+    """Return `SIGKILL` for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them.
+
+    >>> duration(600)
+    '10 minutes'
+    """
+    for size, word in ((3600, "hour"), (60, "minute")):
+        if seconds >= size and seconds % size == 0:
+            count = int(seconds // size)
+            return f"{count} {word}{'' if count == 1 else 's'}"
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}"
+
+
+def new_reference() -> str:
+    """Return eight characters that a person can read out, 39 random bits: `K7QX-3MFA`."""
+    text = "".join(secrets.choice(ALPHABET) for _ in range(8))
+    return f"{text[:4]}-{text[4:]}"

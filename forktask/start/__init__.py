@@ -1,0 +1,1 @@
+"""The start methods: from a committed row to a process."""

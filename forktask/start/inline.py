@@ -1,0 +1,125 @@
+"""Start method `inline`: the same states and rows in the calling process; for tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from forktask import clock, place, process, registry, runner
+from forktask.definition import TaskDefinition
+from forktask.errors import UnknownTaskError
+from forktask.progress import Page, Report
+from forktask.rows import Claim, End, Sample, StatusRow, SupervisorRow
+from forktask.sentences import new_reference, sentence
+from forktask.states import Cause, State
+from forktask.store import Store
+from forktask.supervisor.boot import row_of_this_process
+
+OnProgress = Callable[[Report], None]
+
+
+class Inline:
+    """Runs tasks here and now; this process is their supervisor."""
+
+    def __init__(self, store: Store, context: place.Context) -> None:
+        self.store = store
+        self.context = context
+        self._me: SupervisorRow | None = None
+
+    def start(self, status_id: UUID, order: dict[str, Any], on_progress: OnProgress | None) -> None:
+        """Run the attempts of one row until it is final; backoffs are not waited for."""
+        while self._attempt(status_id, order, on_progress):
+            continue
+
+    def _registered(self) -> SupervisorRow:
+        if self._me is None or self._me.pid != os.getpid():
+            self._me = row_of_this_process("inline", "", "")
+            self.store.register(self._me)
+        return self._me
+
+    def _attempt(self, status_id: UUID, order: dict[str, Any], on_progress: OnProgress | None) -> bool:
+        claim = Claim(status_id=status_id, supervisor_id=self._registered().id, runner=process.identify())
+        rows = self.store.claim([claim])
+        if not rows:
+            return False
+        row = rows[0]
+        writer = _RowWriter(self.store, row, on_progress)
+        page = Page.anonymous()
+        try:
+            word = runner.run(
+                {**order, "id": str(row.id), "task": row.task, "settings": row.settings, "attempt": row.attempt,
+                 "checkpoint": row.checkpoint},
+                writer.hear, page, self.context, writer.report,
+            )  # fmt: skip
+        finally:
+            page.close()
+        end = self._end(row, word, writer.last)
+        self.store.save([], [end], [])
+        return end.state is State.QUEUED
+
+    def _end(self, row: StatusRow, word: dict[str, Any], last: Sample | None) -> End:
+        cause = {"done": None, "stopped": Cause.CANCELLED, "exit": Cause.EXIT}.get(word["word"], Cause.EXCEPTION)
+        if word["word"] == "error":
+            cause = Cause(word["cause"])
+        definition: TaskDefinition | None = registry.find(row.task)
+        if definition is None:
+            raise UnknownTaskError(row.task)
+        wanted = word.get("retry", cause is not None and definition.retry.applies(cause))
+        again = bool(wanted) and row.attempt < row.max_attempts
+        state = State.QUEUED if again else State.CANCELLED if cause is Cause.CANCELLED else State.FAILED
+        return End(
+            status_id=row.id,
+            attempt=row.attempt,
+            state=State.COMPLETED if cause is None else state,
+            cause=cause,
+            result=word.get("value"),
+            error=(word.get("sentence") or sentence(cause)) if cause else None,
+            reference=new_reference() if cause else None,
+            last=last,
+            supervisor_id=row.supervisor_id,
+            pid=os.getpid(),
+            started_at=row.started_at,
+            finished_at=clock.now(),
+            error_class=word.get("class"),
+            traceback=word.get("traceback"),
+            exit_code=word.get("code"),
+        )
+
+
+class _RowWriter:
+    """Writes each report into the row at once, so that a test sees what a person would."""
+
+    def __init__(self, store: Store, row: StatusRow, on_progress: OnProgress | None) -> None:
+        self.store = store
+        self.row = row
+        self.on_progress = on_progress
+        self.warnings: list[str] = []
+        self.last: Sample | None = None
+
+    def report(self, report: Report) -> None:
+        """Write what the task reports."""
+        self.last = Sample(
+            status_id=self.row.id,
+            attempt=self.row.attempt,
+            percent=report.percent,
+            message=report.message,
+            done=report.done,
+            total=report.total,
+            unit=report.unit,
+        )
+        self.store.save([self.last], [], [])
+        if self.on_progress is not None:
+            self.on_progress(report)
+
+    def hear(self, word: str, value: Any) -> None:
+        """Write a warning or a checkpoint."""
+        sample = self.last or Sample(status_id=self.row.id, attempt=self.row.attempt)
+        if word == "warning":
+            self.warnings.append(value)
+            self.last = replace(sample, warnings=list(self.warnings))
+        else:
+            self.last = replace(sample, checkpoint=value)
+        self.store.save([self.last], [], [])

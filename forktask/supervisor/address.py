@@ -1,0 +1,54 @@
+"""Where the embedded supervisor is found: its socket, the lock that guards it, its log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+from forktask.supervisor.clients import Clients
+
+LOG_LIMIT = 1024 * 1024
+
+
+class Address:
+    """The socket's name in the private directory; there while the lock is held.
+
+    The starter bound and listened and took the lock, then passed both on, so nobody waits for us.
+    """
+
+    def __init__(self, *, listener: socket.socket, lock: int, directory: int, name: str) -> None:
+        self.listener = listener
+        self.lock = lock
+        self.directory = directory
+        self.name = name
+
+    def is_wanted(self, clients: Clients) -> bool:
+        """Take the name away and see whether somebody had just come; if so, stand there again."""
+        self._remove()
+        if not clients.accept():
+            return False
+        again = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        again.bind(f"/proc/self/fd/{self.directory}/{self.name}")
+        again.listen(512)
+        clients.selector.unregister(self.listener)
+        self.listener.close()
+        self.listener = again
+        clients.listen(again)
+        return True
+
+    def withdraw(self) -> None:
+        """Let the next starter have the name."""
+        self._remove()
+        with contextlib.suppress(OSError):
+            os.close(self.lock)
+
+    def _remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.name, dir_fd=self.directory)
+
+    def cap_log(self) -> None:
+        """Empty our log when it has grown too long; it is opened for appending."""
+        with contextlib.suppress(OSError):
+            if os.fstat(2).st_size > LOG_LIMIT:
+                os.ftruncate(2, 0)

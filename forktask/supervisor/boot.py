@@ -1,0 +1,141 @@
+"""How a supervisor comes into being: by exec for a web process, by double fork for a script."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from forktask import clock, host, place, process
+from forktask.config import Settings
+from forktask.rows import SupervisorRow, new_id
+from forktask.store import Store
+from forktask.supervisor.address import Address
+from forktask.supervisor.charge import Order
+from forktask.supervisor.loop import Supervisor
+from forktask.supervisor.preload import Preloaded, freeze, loaded_here, preload
+
+log = logging.getLogger("forktask.supervisor")
+
+
+def configuration(settings: Settings, application: str, version: str, reference: str) -> dict[str, Any]:
+    """Return what an exec'd supervisor is told over its standard input; plain JSON."""
+    return {
+        "settings": asdict(settings),
+        "application": application,
+        "version": version,
+        "reference": reference,
+        **host.interpreter_state(),
+    }
+
+
+def main() -> NoReturn:
+    """Be the exec'd supervisor: `python -m forktask supervisor NAME`, an orphan from its first moment."""
+    config = json.loads(_read_all(0))
+    os.setsid()
+    detach_streams()
+    configure_logging(config["settings"]["log_level"])
+    host.restore_interpreter(config)
+    place.enter("supervisor")
+    settings = Settings(**config["settings"])
+    preloaded = preload(config["reference"])
+    store = Store(settings.database_url, supervisor=True)
+    store.prepare()
+    address = None
+    if "listener" in config:
+        address = Address(
+            listener=socket.socket(fileno=config["listener"]),
+            lock=config["lock"],
+            directory=config["directory"],
+            name=config["name"],
+        )
+    supervisor = Supervisor(
+        settings=settings,
+        store=store,
+        preloaded=preloaded,
+        me=row_of_this_process("embedded", config["application"], config["version"]),
+        address=address,
+    )
+    if "client" in config:
+        supervisor.clients.add(socket.socket(fileno=config["client"]))
+    freeze()
+    supervisor.run()
+    os._exit(0)
+
+
+def serve_forked(settings: Settings, order: Order, context: place.Context) -> NoReturn:
+    """Be the supervisor of one order, forked from the application itself: for scripts and closures."""
+    place.enter("supervisor")
+    process.reset_signals()
+    replace_streams()
+    process.null_sockets()
+    preloaded: Preloaded = loaded_here(context)
+    store = Store(settings.database_url, supervisor=True)
+    supervisor = Supervisor(
+        settings=settings,
+        store=store,
+        preloaded=preloaded,
+        me=row_of_this_process("fork", "", ""),
+        address=None,
+    )
+    supervisor.orders.take(order)
+    freeze()
+    supervisor.run()
+    os._exit(0)
+
+
+def row_of_this_process(kind: str, application: str, version: str) -> SupervisorRow:
+    """Return the row that says who we are."""
+    me = process.identify()
+    now = clock.now()
+    return SupervisorRow(
+        id=new_id(),
+        application=application,
+        version=version,
+        host=socket.gethostname(),
+        kind=kind,
+        boot_id=me.boot_id,
+        pid_namespace=me.pid_namespace,
+        pid=me.pid,
+        start_ticks=me.start_ticks,
+        started_at=now,
+        heartbeat_at=now,
+        stopped_at=None,
+    )
+
+
+def detach_streams() -> None:
+    """Read and print nowhere: an inherited pipe would keep cron, ssh and CI waiting for our end."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def replace_streams() -> None:
+    """As `detach_streams`, standard error too; what Python holds in its buffers is the parent's to print."""
+    detach_streams()
+    os.dup2(1, 2)
+    sys.stdin = open(os.devnull)  # noqa: SIM115 - stays open as long as the process
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def configure_logging(level: str) -> None:
+    """Our own log goes to standard error, which the starter made a file in the runtime directory."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
+    logger = logging.getLogger("forktask")
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def _read_all(descriptor: int) -> bytes:
+    pieces = []
+    while piece := os.read(descriptor, 65536):
+        pieces.append(piece)
+    return b"".join(pieces)

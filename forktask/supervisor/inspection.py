@@ -1,0 +1,144 @@
+"""The supervisor's own look at the table, about once a second."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from forktask import clock, host, process, registry
+from forktask.errors import StoreError
+from forktask.proof import LAUNCH_GRACE, Witness, identity_of
+from forktask.rows import Request, SupervisorRow
+from forktask.sentences import new_reference, sentence
+from forktask.states import UNDER_WAY, Cause
+from forktask.supervisor.charge import Charge
+from forktask.supervisor.orders import Orders
+
+log = logging.getLogger("forktask.supervisor")
+
+LOOK_INTERVAL = 1.0
+RARE_INTERVAL = 5.0
+
+
+class Inspection:
+    """Finds what is due, what was asked for, and what is lost."""
+
+    def __init__(self, me: SupervisorRow, orders: Orders) -> None:
+        self.me = me
+        self.orders = orders
+        self.settings = orders.settings
+        self.store = orders.store
+        self.fleet = orders.fleet
+        self.witness = Witness(self.store, self.settings.lost_after)
+        self.superseded = False
+        self.registered = False
+        self._rare_at = 0.0
+        self._heartbeat_at = 0.0
+
+    def register(self) -> bool:
+        """Write who we are; nothing may be claimed before. False while the database is away."""
+        try:
+            self.store.ensure_tables()
+            self.store.register(self.me)
+        except StoreError as error:
+            self.orders.ledger.note_failure(error)
+            return False
+        self.registered = True
+        self._heartbeat_at = clock.monotonic()
+        return True
+
+    def look(self) -> None:
+        """Look at everything that a supervisor has to know from the table."""
+        try:
+            self._heartbeat()
+            self.see_requests(list(self.fleet.under_way))
+            if self.me.kind == "embedded":
+                self._look_after_others()
+            if not self.superseded:
+                self.find_due()
+        except StoreError as error:
+            self.orders.ledger.note_failure(error)
+
+    def find_due(self) -> None:
+        """Take rows whose time has come while there are places; only the embedded supervisor's duty."""
+        if self.me.kind == "fork":
+            return
+        self.orders.more_in_table = False
+        places = self.orders.places - len(self.orders.pending)
+        if places <= 0:
+            self.orders.more_in_table = True
+            return
+        found = self.store.due(registry.names(), places)
+        self.orders.more_in_table = len(found) >= places
+        self.orders.take_due(found)
+
+    def see_requests(self, status_ids: list[UUID]) -> None:
+        """Do what was asked for: cancel, pause, resume; and end runners whose row is no longer ours."""
+        charges = {key: self.fleet.under_way[key] for key in status_ids if key in self.fleet.under_way}
+        if not charges:
+            return
+        requests = {request.id: request for request in self.store.requests(list(charges))}
+        for status_id, charge in charges.items():
+            self._see(charge, requests.get(status_id))
+
+    def _see(self, charge: Charge, request: Request | None) -> None:
+        assert charge.row is not None
+        if request is None or not self._is_ours(charge, request):
+            if not charge.superseded:
+                log.warning("superseded id=%s attempt=%d pid=%d", charge.row.id, charge.row.attempt, charge.pid)
+            charge.superseded = True
+            charge.kill()
+        elif request.cancel_requested_at is not None:
+            charge.begin_stop(Cause.CANCELLED, self.settings.stop_timeout)
+        elif (request.pause_requested_at is not None) != (charge.paused_at is not None) and charge.stop is None:
+            paused = request.pause_requested_at is not None
+            if paused:
+                charge.pause()
+            else:
+                charge.resume()
+            self.store.set_paused(request.id, request.attempt, paused)
+
+    def _is_ours(self, charge: Charge, request: Request) -> bool:
+        assert charge.row is not None
+        return (
+            request.attempt == charge.row.attempt
+            and request.state in UNDER_WAY
+            and request.supervisor_id == self.me.id
+        )
+
+    def _heartbeat(self) -> None:
+        if clock.monotonic() - self._heartbeat_at >= self.settings.heartbeat_interval:
+            if not self.store.heartbeat(self.me.id):
+                self.store.register(self.me)
+            self._heartbeat_at = clock.monotonic()
+
+    def _is_superseded(self) -> bool:
+        newest = self.store.newest_supervisor(self.me.application, self.me.boot_id)
+        return (
+            newest is not None
+            and newest.version != self.me.version
+            and newest.started_at > self.me.started_at
+            and process.is_alive(identity_of(newest)) is not False
+        )
+
+    def _look_after_others(self) -> None:
+        for row in self.store.under_way(not_by=self.me.id):
+            self.witness.check(row)
+        self.orders.running_elsewhere = max(
+            0, self.store.count_running(host.boot_id()) - len(self.fleet.under_way)
+        )
+        if clock.monotonic() < self._rare_at:
+            return
+        self._rare_at = clock.monotonic() + RARE_INTERVAL
+        self.superseded = self._is_superseded()
+        for row in self.store.bound():
+            self.witness.check_waiting(row)
+        for status_id, attempt, task in self.store.unknown(registry.names(), LAUNCH_GRACE):
+            self.store.fail_launch(
+                status_id,
+                attempt,
+                error=sentence(Cause.LAUNCH),
+                reference=new_reference(),
+                detail=f"no task is registered as {task!r} in {self.fleet.preloaded.reference}; "
+                f"known: {', '.join(registry.names())}",
+            )

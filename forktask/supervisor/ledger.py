@@ -1,0 +1,104 @@
+"""What has to be written to the table: kept until it is there, however long the database is away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+from uuid import UUID
+
+from forktask import clock
+from forktask.errors import StoreError
+from forktask.rows import End, LogRow
+from forktask.states import Cause, State
+from forktask.store import Store
+from forktask.supervisor.charge import Charge
+
+log = logging.getLogger("forktask.supervisor")
+
+PAUSE_AFTER_ERROR = 1.0
+"""Seconds without a further attempt after the database did not answer: each one may wait two."""
+
+
+class Ledger:
+    """Writes samples, ends and captured output, many rows a transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.ends: list[End] = []
+        self.output: list[LogRow] = []
+        self._closed_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """False for a moment after the database did not answer."""
+        return clock.monotonic() >= self._closed_until
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing is left to be written."""
+        return not self.ends and not self.output
+
+    def note_failure(self, error: StoreError) -> None:
+        """Leave the database alone for a moment."""
+        log.warning("database: %s", error)
+        self._closed_until = clock.monotonic() + PAUSE_AFTER_ERROR
+
+    def write(self, charges: Collection[Charge]) -> tuple[list[End], set[UUID]]:
+        """Write what has changed.
+
+        Returns:
+            The ends that are in the table now, and the ids of those under watch that are no longer ours.
+        """
+        for charge in charges:
+            if charge.row is not None:
+                self.output += charge.output.rows(charge.row.id, charge.row.attempt)
+        samples = [(charge, found) for charge in charges if (found := charge.sample())]
+        if not samples and self.is_empty or not self.is_open:
+            return [], set()
+        ends, output = self.ends, self.output
+        try:
+            refused = self.store.save([sample for _, (_, sample) in samples], ends, output)
+        except StoreError as error:
+            if getattr(error, "transient", True):
+                self.note_failure(error)
+                return [], set()
+            return self._write_singly(error), set()
+        for charge, (version, _) in samples:
+            charge.written(version)
+        self.ends, self.output = [], []
+        return ends, refused - {end.status_id for end in ends}
+
+    def _write_singly(self, error: StoreError) -> list[End]:
+        """One row that the database will never take must not keep back the others."""
+        log.error("the database refuses a write: %s", error)
+        for row in self.output:
+            self._accepts([], [row])
+        self.output = []
+        for end in self.ends:
+            if not self._accepts([end], []) and not self._accepts([without_content(end)], []):
+                log.error("the end of id=%s attempt=%d cannot be written", end.status_id, end.attempt)
+        ends, self.ends = self.ends, []
+        return ends
+
+    def _accepts(self, ends: list[End], output: list[LogRow]) -> bool:
+        try:
+            self.store.save([], ends, output)
+        except StoreError as error:
+            log.error("refused: %s", error)
+            return False
+        return True
+
+
+def without_content(end: End) -> End:
+    """Return the end without what the task itself supplied."""
+    return replace(
+        end,
+        state=State.FAILED if end.state is State.COMPLETED else end.state,
+        cause=end.cause or Cause.EXCEPTION,
+        result=None,
+        error="The result could not be stored." if end.state is State.COMPLETED else "This failed.",
+        traceback=None,
+        error_class=None,
+        last=None,
+    )

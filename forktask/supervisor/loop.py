@@ -1,0 +1,252 @@
+"""The supervisor's loop: one thread, nothing in it waits but the select."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+from uuid import UUID
+
+from forktask import clock, process
+from forktask.config import Settings
+from forktask.errors import StoreError
+from forktask.rows import SupervisorRow
+from forktask.states import Cause, StartMethod
+from forktask.store import Store
+from forktask.supervisor.address import Address
+from forktask.supervisor.charge import Charge, Order
+from forktask.supervisor.clients import Clients
+from forktask.supervisor.ending import Circumstances, cause_of, end_of
+from forktask.supervisor.fleet import Fleet
+from forktask.supervisor.inspection import LOOK_INTERVAL, Inspection
+from forktask.supervisor.ledger import Ledger
+from forktask.supervisor.orders import Orders
+from forktask.supervisor.preload import Preloaded
+
+log = logging.getLogger("forktask.supervisor")
+
+READS_AT_END = 8
+"""What a pipe holds is 64 KiB; more can only come from a grandchild that writes on."""
+
+
+class Supervisor:
+    """Watches over runners until there is nothing left to do.
+
+    Args:
+        me: The row of this supervisor; its `kind` is embedded, private or fork.
+        address: Where web processes find it; None for a private one.
+    """
+
+    def __init__(
+        self, *, settings: Settings, store: Store, preloaded: Preloaded, me: SupervisorRow, address: Address | None
+    ) -> None:
+        self.settings = settings
+        self.me = me
+        self.address = address
+        self.selector = selectors.DefaultSelector()
+        self.ledger = Ledger(store)
+        self.fleet = Fleet(settings, preloaded, self._watch)
+        self.orders = Orders(settings, self.fleet, self.ledger, me.id)
+        self.inspection = Inspection(me, self.orders)
+        self.clients = Clients(self.selector, self.take_message)
+        self.stopping = False
+        self._sample_at = self._look_at = 0.0
+        self._idle_since = clock.monotonic()
+
+    def run(self) -> None:
+        """Serve until idle or told to stop; then leave nothing behind."""
+        self._listen_to_signals()
+        if self.address is not None:
+            self.clients.listen(self.address.listener)
+        self.fleet.refill()
+        log.info("ready kind=%s pid=%d version=%s", self.me.kind, os.getpid(), self.me.version)
+        while not self._is_finished():
+            for key, _ in self.selector.select(self._patience()):
+                if self.selector.get_map().get(key.fd) is key:
+                    self._guarded(key.data)
+            self._guarded(self._tick)
+        self._leave()
+
+    def take_message(self, message: list[Any]) -> None:
+        """Act on a message of a web process."""
+        if message[0] == "start" and not self.stopping:
+            arguments = message[3] if len(message) > 3 else {}
+            method = arguments.get("start_method")
+            self.orders.take(
+                Order(
+                    id=message[1],
+                    task=message[2],
+                    start_method=StartMethod(method) if method else None,
+                    shell=tuple(arguments.get("shell", ())),
+                    private=arguments.get("private", {}),
+                    bound=bool(arguments.get("bound")),
+                )
+            )
+        elif message[0] == "look":
+            try:
+                self.inspection.see_requests([UUID(message[1])])
+            except StoreError as error:
+                self.ledger.note_failure(error)
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception:  # whatever goes wrong with one order, the others must be watched on
+            log.exception("in the loop")
+
+    def _patience(self) -> float:
+        now = clock.monotonic()
+        due = [self._look_at]
+        if self.fleet.under_way or self.orders.pending or not self.ledger.is_empty:
+            due.append(self._sample_at)
+        due += [charge.deadline for charge in self.fleet.under_way.values() if charge.deadline and not charge.paused_at]
+        due += [charge.stop.next_step_at for charge in self.fleet.under_way.values() if charge.stop and charge.stop.steps]
+        return max(0.0, min(due) - now)
+
+    def _tick(self) -> None:
+        now = clock.monotonic()
+        if not self.inspection.registered and self.ledger.is_open:
+            self.inspection.register()
+        for charge in list(self.fleet.under_way.values()):
+            if charge.is_late:
+                charge.deadline = None
+                charge.begin_stop(Cause.TIMEOUT, self.settings.stop_timeout)
+            charge.advance_stop(self.settings.stop_timeout)
+        if self.inspection.registered and not self.stopping:
+            self.orders.start_pending()
+        if self.ledger.ends or now >= self._sample_at:
+            self._sample_at = now + self.settings.sample_interval
+            self._write()
+        if now >= self._look_at and self.inspection.registered and self.ledger.is_open:
+            self._look_at = now + LOOK_INTERVAL
+            self.inspection.look() if not self.stopping else self.inspection.see_requests(list(self.fleet.under_way))
+            self._keep_files()
+        elif now >= self._look_at:
+            self._look_at = now + LOOK_INTERVAL
+        if not self.stopping:
+            self.fleet.refill()
+
+    def _write(self) -> None:
+        ends, refused = self.ledger.write(list(self.fleet.under_way.values()))
+        for end in ends:
+            if end.state.is_final:
+                self.clients.ended(str(end.status_id))
+        for status_id in refused:
+            if (charge := self.fleet.under_way.get(status_id)) is not None:
+                charge.superseded = True
+                charge.kill()
+        if ends and self.orders.more_in_table and not self.stopping:
+            try:
+                self.inspection.find_due()
+            except StoreError as error:
+                self.ledger.note_failure(error)
+            self.orders.start_pending()
+
+    def _watch(self, charge: Charge) -> None:
+        register = self.selector.register
+        register(charge.pidfd, selectors.EVENT_READ, lambda: self._ended(charge))
+        register(charge.channel.fileno(), selectors.EVENT_READ, lambda: self._heard(charge))
+        register(charge.output.fileno(), selectors.EVENT_READ, lambda: self._drained(charge))
+
+    def _heard(self, charge: Charge) -> None:
+        charge.hear()
+        if charge.channel.closed:
+            self._forget(charge.channel.fileno())
+
+    def _drained(self, charge: Charge) -> None:
+        charge.output.drain()
+        if charge.output.closed:
+            self._forget(charge.output.fileno())
+
+    def _forget(self, descriptor: int) -> None:
+        if descriptor in self.selector.get_map():
+            self.selector.unregister(descriptor)
+
+    def _ended(self, charge: Charge) -> None:
+        """The runner's process is over: collect all that it left, and write its end."""
+        for descriptor in (charge.pidfd, charge.channel.fileno(), charge.output.fileno()):
+            self._forget(descriptor)
+        charge.output.drain(READS_AT_END)
+        charge.hear()
+        exit = process.reap(charge.pid)
+        if charge.row is None:
+            if charge in self.fleet.spares:
+                self.fleet.spares.remove(charge)
+        else:
+            self._conclude(charge, exit)
+        charge.close()
+
+    def _conclude(self, charge: Charge, exit: process.Exit) -> None:
+        assert charge.row is not None
+        del self.fleet.under_way[charge.row.id]
+        kills = process.out_of_memory_kills()
+        earlier = self._memory_attempts(charge) if cause_of(charge, exit, kills) is Cause.OUT_OF_MEMORY else 0
+        end = end_of(charge, exit, Circumstances(kills, earlier))
+        log.info(
+            "ended task=%s id=%s attempt=%d pid=%d state=%s cause=%s exit=%s signal=%s",
+            charge.row.task, end.status_id, end.attempt, charge.pid, end.state, end.cause, end.exit_code, end.signal,
+        )  # fmt: skip
+        if charge.superseded:
+            return
+        self.ledger.output += charge.output.rows(end.status_id, end.attempt, last=True)
+        self.ledger.ends.append(end)
+        self.orders.after_end(charge, end)
+
+    def _memory_attempts(self, charge: Charge) -> int:
+        assert charge.row is not None
+        try:
+            return sum(row.cause is Cause.OUT_OF_MEMORY for row in self.ledger.store.attempts(charge.row.id))
+        except StoreError:
+            return charge.row.attempt - 1
+
+    def _listen_to_signals(self) -> None:
+        read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note_signal)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.set_wakeup_fd(write)
+        self.selector.register(read, selectors.EVENT_READ, lambda: os.read(read, 64))
+
+    def _note_signal(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def _is_finished(self) -> bool:
+        busy = bool(self.fleet.under_way or not self.ledger.is_empty)
+        if self.stopping:
+            self._withdraw()
+            for charge in self.fleet.under_way.values():
+                charge.begin_stop(Cause.INTERRUPTED, self.settings.stop_timeout)
+            return not busy
+        if busy or self.orders.pending or self.clients.connected:
+            self._idle_since = clock.monotonic()
+            return False
+        if not self.inspection.superseded and clock.monotonic() - self._idle_since < self.settings.idle_exit:
+            return False
+        return self.address is None or not self.address.is_wanted(self.clients)
+
+    def _withdraw(self) -> None:
+        """Nobody finds us any more: the next web process that has an order starts another supervisor."""
+        self.clients.close()
+        if self.address is not None:
+            self.address.withdraw()
+            self.address = None
+
+    def _leave(self) -> None:
+        """End and reap the spares, say in the table that we left."""
+        self._withdraw()
+        for spare in self.fleet.dismiss_spares():
+            process.reap(spare.pid)
+        if self.inspection.registered:
+            try:
+                self.ledger.store.retire(self.me.id)
+            except StoreError as error:
+                log.warning("database: %s", error)
+        log.info("left pid=%d", os.getpid())
+
+    def _keep_files(self) -> None:
+        if self.address is not None:
+            self.address.cap_log()

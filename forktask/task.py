@@ -1,0 +1,372 @@
+"""`Task` and `@task`: what a user writes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Generic, ParamSpec, TypedDict, TypeVar, cast, overload
+
+from pydantic import BaseModel, ValidationError
+from typing_extensions import Unpack
+
+from forktask import clock, registry, runtime
+from forktask.definition import TaskDefinition
+from forktask.errors import EnqueueError, SettingsError, ShellArgumentsWarning
+from forktask.jsonvalues import plain
+from forktask.live import LiveStatus
+from forktask.progress import Report
+from forktask.retry import NO_RETRY, Retry
+from forktask.runtime import Call
+from forktask.states import StartMethod
+from forktask.status import TaskStatus
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Options(TypedDict, total=False):
+    """What `using` takes: all that varies per call but belongs to the task."""
+
+    title: str
+    """What a person reads instead of the task's title."""
+    start_method: StartMethod | str
+    queue: str
+    """For `enqueue`."""
+    priority: int
+    """0 to 100, higher first."""
+    run_after: datetime | timedelta | float
+    """For `enqueue`: an aware time, or how long from now (seconds)."""
+    public: bool
+    metadata: Any
+    """JSON of the application's own, kept in the row."""
+    on_progress: Callable[[Report], None]
+    """Called with each report; start method `inline` only."""
+
+
+class TaskOptions(TypedDict, total=False):
+    """What `@task` takes; each as the class attribute of `Task` of that name."""
+
+    name: str
+    title: str
+    timeout: float
+    retry: Retry
+    resumable: bool
+    start_method: StartMethod | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredTask:
+    """A task with options; `using` returns a changed copy."""
+
+    definition: TaskDefinition
+    check_settings: Callable[[Any], Any]
+    shell_arguments: Callable[[], Sequence[str]] | None = None
+    private_arguments: Callable[[], Mapping[str, Any]] | None = None
+    options: Options = field(default_factory=Options)
+
+    def using(self, **options: Unpack[Options]) -> ConfiguredTask:
+        """Return a copy with these options beside those it has."""
+        return ConfiguredTask(
+            definition=self.definition,
+            check_settings=self.check_settings,
+            shell_arguments=self.shell_arguments,
+            private_arguments=self.private_arguments,
+            options=_checked({**self.options, **options}),
+        )
+
+    def initiate(self, settings: Any = None, *, owner: str | None = None) -> TaskStatus:
+        """Start the task now in a process of its own.
+
+        Args:
+            settings: JSON, or what the task's `Settings` model takes.
+            owner: Whose it is, for example a user id.
+
+        Raises:
+            SettingsError: The settings are not JSON, too large, or not what the model takes; no row exists.
+        """
+        if "run_after" in self.options or "queue" in self.options:
+            raise EnqueueError("queue and run_after are for enqueue(); initiate() starts now")
+        source = runtime.current()
+        return TaskStatus(source.initiate(self._call(settings, owner)), source)
+
+    def enqueue(self, settings: Any = None, *, owner: str | None = None) -> TaskStatus:
+        """Leave the task to a queue; the arguments are those of `initiate`.
+
+        Raises:
+            EnqueueError: The task has shell or private arguments.
+        """
+        for given, name in ((self.shell_arguments, "shell"), (self.private_arguments, "private")):
+            if given is not None:
+                raise EnqueueError(
+                    f"{self.definition.name} has {name} arguments, which are stored nowhere: "
+                    "a queue could not give them back; use initiate()"
+                )
+        source = runtime.current()
+        return TaskStatus(source.enqueue(self._call(settings, owner)), source)
+
+    def _call(self, settings: Any, owner: str | None) -> Call:
+        checked = self.check_settings(settings)
+        registry.register(self.definition.name, self.definition)  # a closure's name may have been taken over
+        private = self.private_arguments() if self.private_arguments else {}
+        method = self.options.get("start_method")
+        return Call(
+            definition=self.definition,
+            settings=checked,
+            owner=owner,
+            title=self.options.get("title"),
+            start_method=StartMethod(method) if method else None,
+            queue=self.options.get("queue"),
+            priority=self.options.get("priority", 50),
+            run_after=_time(self.options.get("run_after")),
+            public=self.options.get("public", False),
+            metadata=self.options.get("metadata"),
+            shell=_shell(self.shell_arguments() if self.shell_arguments else ()),
+            private=plain(dict(private), "private_arguments", limit=64 * 1024),
+            on_progress=self.options.get("on_progress"),
+        )
+
+
+class Task(ABC):
+    """A task: subclass it, write `execute`, call `initiate`.
+
+    Class attributes:
+        name: Stable name in the table; default: module and class.
+        title: What a person reads; default: the words of the class name.
+        timeout: Seconds that one attempt may run; None: as long as it takes.
+        retry: When a failed attempt is run again; default: never.
+        resumable: An interrupted attempt (deploy, shutdown) is always followed by another.
+        start_method: Instead of the one in the settings.
+        shell_arguments_encrypted: Says that `get_shell_arguments` returns nothing readable.
+        Settings: A pydantic model; then `status.settings` is an instance of it.
+
+    A task has no state: an instance is made without arguments for each attempt, in the runner.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    timeout: ClassVar[float | None] = None
+    retry: ClassVar[Retry] = NO_RETRY
+    resumable: ClassVar[bool] = False
+    start_method: ClassVar[StartMethod | str | None] = None
+    shell_arguments_encrypted: ClassVar[bool] = False
+
+    shell_arguments: Sequence[str] = ()
+    """In the runner: what `get_shell_arguments` returned."""
+    private_arguments: Mapping[str, Any] = {}
+    """In the runner: what `get_private_arguments` returned."""
+
+    _configured: ClassVar[ConfiguredTask]
+
+    @abstractmethod
+    def execute(self, status: LiveStatus) -> Any:
+        """Do the work; return JSON that the status keeps as its result, or None.
+
+        Raise `TaskError` to fail with a sentence that the person may read.
+        """
+
+    @classmethod
+    def get_shell_arguments(cls) -> Sequence[str]:
+        """Hook: arguments for the command line of the runner; overriding it makes the task start by `spawn`.
+
+        They are there before any database is. Everybody on the host can read them in the process list
+        while the task runs: encrypt them, and say so with `shell_arguments_encrypted = True`.
+        Called by `initiate` in the calling process.
+        """
+        return ()
+
+    @classmethod
+    def get_private_arguments(cls) -> Mapping[str, Any]:
+        """Hook: JSON that reaches the runner over a private socket, and no process list, environment, row or log.
+
+        Called by `initiate` in the calling process.
+        """
+        return {}
+
+    def prepare(self) -> str | None:
+        """Hook: runs in an exec'd runner (`spawn`) before it opens a database.
+
+        Returns:
+            A database URL for this process, or None to keep that of the settings.
+        """
+        return None
+
+    @classmethod
+    def using(cls, **options: Unpack[Options]) -> ConfiguredTask:
+        """Return a configured copy of the task; see `Options`."""
+        return cls._configured.using(**options)
+
+    @classmethod
+    def initiate(cls, settings: Any = None, *, owner: str | None = None) -> TaskStatus:
+        """Start the task now; see `ConfiguredTask.initiate`."""
+        return cls._configured.initiate(settings, owner=owner)
+
+    @classmethod
+    def enqueue(cls, settings: Any = None, *, owner: str | None = None) -> TaskStatus:
+        """Leave the task to a queue; see `ConfiguredTask.enqueue`."""
+        return cls._configured.enqueue(settings, owner=owner)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if inspect.isabstract(cls) or getattr(cls.execute, "__isabstractmethod__", False):
+            return
+        shell = _overridden(cls, "get_shell_arguments")
+        if shell and not cls.shell_arguments_encrypted:
+            _warn_of_shell_arguments(cls)
+        cls._configured = ConfiguredTask(
+            definition=_define(cls),
+            check_settings=_settings_check(cls),
+            shell_arguments=cls.get_shell_arguments if shell else None,
+            private_arguments=cls.get_private_arguments if _overridden(cls, "get_private_arguments") else None,
+        )
+        registry.register(cls._configured.definition.name, cls._configured.definition)
+
+
+class FunctionTask(Generic[P, R]):
+    """A function made a task by `@task`; still callable as the function it is."""
+
+    def __init__(self, function: Callable[P, R], configured: ConfiguredTask) -> None:
+        self.function = function
+        self.configured = configured
+        self.using = configured.using
+        self.initiate = configured.initiate
+        self.enqueue = configured.enqueue
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself, here."""
+        return self.function(*args, **kwargs)
+
+
+@overload
+def task(function: Callable[P, R], /) -> FunctionTask[P, R]: ...
+@overload
+def task(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], FunctionTask[P, R]]: ...
+def task(function: Any = None, /, **options: Any) -> Any:
+    """Make a function of one argument, the `LiveStatus`, a task: `@task` or `@task(timeout=600)`."""
+
+    def decorate(function: Callable[..., Any]) -> FunctionTask[..., Any]:
+        body = {
+            "execute": lambda self, status: function(status),
+            "title": words(function.__name__),
+            "__module__": function.__module__,
+            "__qualname__": function.__qualname__,
+            "__doc__": function.__doc__,
+            **options,
+        }
+        made = cast(type[Task], type(function.__name__, (Task,), body))
+        return FunctionTask(function, made._configured)
+
+    return decorate if function is None else decorate(function)
+
+
+def words(name: str) -> str:
+    """Return the words of a class or function name.
+
+    >>> words("MonthlyReportTask")
+    'Monthly report'
+    """
+    name = name.removesuffix("Task").removesuffix("_task") or name
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", " ", name).strip()
+    return text[:1].upper() + " ".join(word if word.isupper() else word.lower() for word in text[1:].split(" "))
+
+
+def _define(cls: type[Task]) -> TaskDefinition:
+    def execute(live: LiveStatus, shell: Sequence[str], private: Mapping[str, Any]) -> Any:
+        return _instance(cls, shell, private).execute(live)
+
+    return TaskDefinition(
+        name=cls.name or registry.task_name(cls.__module__, cls.__qualname__),
+        title=cls.title or words(cls.__name__),
+        execute=execute,
+        parse_settings=_settings_parser(cls),
+        prepare=lambda shell: _instance(cls, shell, {}).prepare(),
+        timeout=cls.timeout,
+        retry=cls.retry,
+        resumable=cls.resumable,
+        start_method=StartMethod(cls.start_method) if cls.start_method else None,
+    )
+
+
+def _instance(cls: type[Task], shell: Sequence[str], private: Mapping[str, Any]) -> Task:
+    instance = cls()
+    instance.shell_arguments = tuple(shell)
+    instance.private_arguments = dict(private)
+    return instance
+
+
+def _model(cls: type[Task]) -> type[BaseModel] | None:
+    model = getattr(cls, "Settings", None)
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _settings_parser(cls: type[Task]) -> Callable[[Any], Any]:
+    model = _model(cls)
+    return model.model_validate if model else lambda raw: raw
+
+
+def _settings_check(cls: type[Task]) -> Callable[[Any], Any]:
+    """Return the function that turns what a caller gives into JSON, or refuses it by name and path."""
+    model = _model(cls)
+    if model is None:
+        return lambda given: plain({} if given is None else given, "settings")
+
+    def check(given: Any) -> Any:
+        try:
+            valid = model.model_validate({} if given is None else given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            path = "settings" + "".join(f"[{part!r}]" for part in first["loc"])
+            raise SettingsError(path, f"is refused: {first['msg']}") from error
+        return plain(valid.model_dump(mode="json"), "settings")
+
+    return check
+
+
+def _overridden(cls: type[Task], hook: str) -> bool:
+    return getattr(cls, hook).__func__ is not getattr(Task, hook).__func__
+
+
+def _warn_of_shell_arguments(cls: type[Task]) -> None:
+    warnings.warn(
+        f"{cls.__qualname__}.get_shell_arguments(): every user of the host can read these arguments in the process "
+        "list (ps, /proc) while the task runs. Encrypt them and set shell_arguments_encrypted = True, "
+        "or use get_private_arguments().",
+        ShellArgumentsWarning,
+        stacklevel=4,
+    )
+
+
+def _checked(options: dict[str, Any]) -> Options:
+    if unknown := sorted(set(options) - set(Options.__annotations__)):
+        raise TypeError(f"using() does not take {', '.join(unknown)}; it takes {', '.join(Options.__annotations__)}")
+    if not 0 <= options.get("priority", 50) <= 100:
+        raise ValueError(f"priority is {options['priority']}; it is 0 to 100, higher first")
+    if "start_method" in options:
+        StartMethod(options["start_method"])
+    if "metadata" in options:
+        options["metadata"] = plain(options["metadata"], "metadata")
+    return cast(Options, options)
+
+
+def _time(given: datetime | timedelta | float | None) -> datetime | None:
+    if given is None or isinstance(given, datetime):
+        if given is not None and given.tzinfo is None:
+            raise ValueError(f"run_after={given!r} has no time zone")
+        return given
+    return clock.after(given.total_seconds() if isinstance(given, timedelta) else given)
+
+
+def _shell(arguments: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(arguments, str):
+        raise SettingsError("shell_arguments", "is one text; return a list of texts")
+    for index, argument in enumerate(arguments):
+        if not isinstance(argument, str):
+            raise SettingsError(f"shell_arguments[{index}]", f"is a {type(argument).__name__}; arguments are text")
+        if "\0" in argument:
+            raise SettingsError(f"shell_arguments[{index}]", "contains a NUL character, which no command line can hold")
+    return tuple(arguments)
