@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 
 from forktask import clock
 from forktask.rows import StatusRow
@@ -156,7 +156,8 @@ def update_pause_requested(paused: bool) -> Statement:
 
 def update_retried() -> Statement:
     """Begin the next attempt of what ended."""
-    following = STATUS.c.attempt + 1
+    # Not `attempt + 1`: MariaDB would see the new value of `attempt` in what it sets after it.
+    following = bindparam("this_attempt", type_=STATUS.c.attempt.type) + 1
     return (
         update(STATUS)
         .values(

@@ -1,0 +1,38 @@
+"""A store on each of the three databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from forktask.store import Store
+from forktask.tables import metadata
+from tests.databases import KINDS, database_url
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give a database to the tests of one module."""
+    with database_url(request.param, tmp_path_factory.mktemp("database")) as url:
+        yield url
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """Give a store as a web process has it, with empty tables."""
+    store = Store(url)
+    store.create_tables()
+    yield store
+    with store.database.engine.connect() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+    store.close()
+
+
+@pytest.fixture
+def supervisor_store(url: str, store: Store) -> Iterator[Store]:
+    """Give a store as a supervisor has it, on the same tables as `store`."""
+    store = Store(url, supervisor=True)
+    yield store
+    store.close()
