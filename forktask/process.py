@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
-import stat
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,9 +20,6 @@ LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 GONE = frozenset("ZXx")
 """States of `/proc/PID/stat` in which a process runs no more."""
-OUT_OF_MEMORY_SCORE = 500
-"""Added to a runner's score, so that the kernel ends it before a web server or a database."""
-
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -241,24 +236,6 @@ def die_with(parent: int) -> None:
         os._exit(71)
 
 
-def offer_to_out_of_memory_killer() -> None:
-    """Make this process the first to go when memory is short."""
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(str(OUT_OF_MEMORY_SCORE))
-    except OSError:
-        return
-
-
-def out_of_memory_kills() -> int:
-    """Return how many processes the kernel has killed for memory since boot; 0 where it does not say."""
-    try:
-        with open("/proc/vmstat") as file:
-            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
-    except OSError:
-        return 0
-
-
 def reset_signals() -> None:
     """Forget all signal handlers and masks that were inherited, but keep SIGPIPE ignored as Python does."""
     signal.set_wakeup_fd(-1)
@@ -272,42 +249,14 @@ def reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def open_descriptors() -> list[int]:
-    """Return the numbers of all open descriptors of this process."""
-    return [int(name) for name in os.listdir("/proc/self/fd" if LINUX else "/dev/fd") if name.isdigit()]
-
-
-def close_all_but(keep: Collection[int], *, inherited: Collection[int] = ()) -> None:
-    """Close descriptors in a child whose old Python objects live on, unused.
-
-    Args:
-        inherited: Descriptors that belong to the application: its files stay open, its sockets become
-            `/dev/null`, so that their numbers are not given to something new which the sockets'
-            objects would then close.
-    """
-    for number in open_descriptors():
-        if number not in keep and number not in inherited:
-            with contextlib.suppress(OSError):  # the one that listed the folder
-                os.close(number)
-    null_sockets(keep)
-
-
-def null_sockets(keep: Collection[int] = ()) -> None:
-    """Make `/dev/null` of every socket but those in `keep`: no word of ours reaches a peer of the parent's."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in open_descriptors():
-        with contextlib.suppress(OSError):
-            if number not in keep and stat.S_ISSOCK(os.fstat(number).st_mode):
-                os.dup2(null, number, inheritable=False)
-    os.close(null)
-
-
 def command(verb: str, *arguments: str) -> list[str]:
     """Return the command line of `python -m forktask VERB …`; -P keeps the working directory from shadowing us."""
     return [host.interpreter(), "-P", "-m", "forktask", verb, *arguments]
 
 
-def exec_detached(command: list[str], *, stdin: int, stderr: int, keep: Collection[int], env: Mapping[str, str]) -> None:
+def exec_detached(
+    command: list[str], *, stdin: int, stderr: int, keep: Collection[int], env: Mapping[str, str]
+) -> None:
     """Start a program that is an orphan at once, through a shell that ends at once and is reaped here.
 
     A shell forks in well under a millisecond, where an intermediate Python would take 30. In the

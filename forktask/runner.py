@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 from uuid import UUID
 
-from forktask import bars, capture, channel, place, process, registry
+from forktask import bars, capture, channel, descriptors, memory, place, process, registry
 from forktask.definition import TaskDefinition
 from forktask.errors import SettingsError, TaskError, TaskStopped
 from forktask.jsonvalues import plain
@@ -75,8 +75,8 @@ def become_runner(output: int, sock: socket.socket, inherited: frozenset[int]) -
     os.close(null)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    process.close_all_but({0, 1, 2, sock.fileno()}, inherited=inherited)
-    process.offer_to_out_of_memory_killer()
+    descriptors.close_all_but({0, 1, 2, sock.fileno()}, inherited=inherited)
+    memory.offer_to_out_of_memory_killer()
     random.seed()
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed()
@@ -180,7 +180,7 @@ def wait_for_debugger() -> None:
     if not wanted or wanted == "0":
         return
     try:
-        import debugpy
+        import debugpy  # noqa: PLC0415 - an option of the developer's desk
     except ImportError:
         log.warning("FORKTASK_DEBUG_RUNNER is set but debugpy is not installed")
         return

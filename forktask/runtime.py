@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import select
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from forktask import application as applications
 from forktask import clock, config, host, place, process
+from forktask.call import Call, row_of
 from forktask.config import Settings
-from forktask.definition import TaskDefinition
 from forktask.errors import LaunchError, StateError, StatusNotFoundError
 from forktask.proof import Witness
-from forktask.rows import StatusRow, new_id
+from forktask.rows import StatusRow
 from forktask.sentences import new_reference, sentence
 from forktask.start import forking
-from forktask.start.doorbell import Destination, Doorbell
-from forktask.start.inline import Inline, OnProgress
+from forktask.start.destination import Destination, destination_of
+from forktask.start.doorbell import Doorbell
+from forktask.start.inline import Inline
+from forktask.start.waiting import wait_for
 from forktask.states import FINAL, LIVE, Cause, StartMethod, State
 from forktask.store import Store
-from forktask.supervisor.boot import configuration
 from forktask.supervisor.charge import Order
 
 log = logging.getLogger("forktask.runtime")
 
-LOOK_INTERVAL = 1.0
-"""Seconds between looks at the table while waiting without word from a supervisor."""
 WAKE_INTERVAL = 1.0
 """A row that waited this long is rung for again by whoever looks, at most this often a process."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One call of `initiate` or `enqueue`: the task, its settings, and what varies per call."""
-
-    definition: TaskDefinition
-    settings: Any
-    owner: str | None = None
-    title: str | None = None
-    start_method: StartMethod | None = None
-    queue: str | None = None
-    priority: int = 50
-    run_after: datetime | None = None
-    public: bool = False
-    metadata: Any = None
-    shell: tuple[str, ...] = ()
-    private: Mapping[str, Any] = field(default_factory=dict)
-    on_progress: OnProgress | None = None
 
 
 class Runtime:
@@ -104,24 +81,7 @@ class Runtime:
         return Inline(self.store, self._context)
 
     def _destination(self) -> Destination:
-        reference = self.settings.app or applications.locate(self._application, stack_hint=self._factory)
-        version = self.settings.version or applications.code_stamp(self._root or applications.main_root())
-        application, name = host.supervisor_key(
-            application=reference,
-            database_url=self.settings.database_url,
-            version=version,
-            settings_digest=hashlib.sha256(repr(self.settings).encode()).hexdigest(),
-        )
-        try:
-            directory = host.private_directory(self.settings.runtime_dir)
-        except LaunchError as error:
-            log.warning("%s; this process gets a supervisor of its own", error)
-            directory = None
-        return Destination(
-            name=name,
-            directory=directory,
-            configuration=lambda: configuration(self.settings, application, version, reference),
-        )
+        return destination_of(self.settings, self._application, factory=self._factory, root=self._root)
 
     @staticmethod
     def use(resolver: Callable[[], Runtime | None]) -> None:
@@ -136,7 +96,7 @@ class Runtime:
         if method is StartMethod.FORK:
             self._refuse_threads()
         bound = method in (StartMethod.FORK, StartMethod.INLINE) or bool(call.shell or call.private)
-        row = self._row(call, method if bound else None)
+        row = row_of(call, method if bound else None)
         self.store.insert(row)
         if method is StartMethod.INLINE:
             self._inline.start(row.id, {"private": call.private, "shell": call.shell}, call.on_progress)
@@ -150,7 +110,7 @@ class Runtime:
     def enqueue(self, call: Call) -> StatusRow:
         """Commit the row and leave it to whoever serves its queue."""
         place.refuse_while_preloading()
-        row = self._row(replace(call, queue=call.queue or "default"), None)
+        row = row_of(replace(call, queue=call.queue or "default"), None)
         self.store.insert(row)
         try:
             if row.run_after is None:
@@ -193,32 +153,6 @@ class Runtime:
         )
         return self.get(row.id)
 
-    def _row(self, call: Call, bound_to: StartMethod | None) -> StatusRow:
-        now = clock.now()
-        empty: dict[str, Any] = dict.fromkeys(StatusRow._fields)
-        return StatusRow(
-            **{
-                **empty,
-                "id": new_id(),
-                "task": call.definition.name,
-                "title": (call.title or call.definition.title)[:255],
-                "state": State.QUEUED,
-                "settings": call.settings,
-                "metadata": call.metadata,
-                "owner": call.owner,
-                "public": int(call.public),
-                "start_method": bound_to,
-                "queue": call.queue,
-                "priority": call.priority,
-                "run_after": call.run_after,
-                "attempt": 1,
-                "max_attempts": call.definition.retry.attempts,
-                "engine": "local",
-                "created_at": now,
-                "updated_at": now,
-            }
-        )
-
     def get(self, status_id: UUID) -> StatusRow:
         """Return the row, made true first: lost if its supervisor is gone, rung for if nobody took it.
 
@@ -249,10 +183,7 @@ class Runtime:
         age = (now - (row.run_after or row.created_at)).total_seconds()
         if row.start_method is None and age > WAKE_INTERVAL and clock.monotonic() - self._woken_at > WAKE_INTERVAL:
             self._woken_at = clock.monotonic()
-            try:
-                self.doorbell.ring(["start", str(row.id), row.task])
-            except LaunchError as error:
-                log.warning("id=%s waits: %s", row.id, error)
+            self._ring(row.id, ["start", str(row.id), row.task])
         return False
 
     def wake(self) -> None:
@@ -262,42 +193,26 @@ class Runtime:
 
     def wait(self, status_id: UUID, timeout: float | None) -> StatusRow:
         """Return the row when it is final, or after `timeout` seconds as it is then."""
-        until = None if timeout is None else clock.monotonic() + timeout
-        word = self.doorbell.watch(str(status_id)) if self.settings.start_method is not StartMethod.INLINE else None
-        try:
-            while True:
-                row = self.get(status_id)
-                rest = LOOK_INTERVAL if until is None else min(LOOK_INTERVAL, until - clock.monotonic())
-                if row.state in FINAL or rest <= 0:
-                    return row
-                if word is None:
-                    clock.sleep(min(rest, 0.05))
-                    word = self.doorbell.watch(str(status_id))
-                elif select.select((word,), (), (), rest)[0] and not _still_there(word):
-                    word.close()
-                    word = None
-        finally:
-            if word is not None:
-                word.close()
+        return wait_for(partial(self.get, status_id), timeout, self.doorbell)
 
     def cancel(self, status_id: UUID) -> StatusRow:
         """Ask for the end of a status; one that waits is cancelled at once."""
         if not self.store.cancel_waiting(status_id) and self.store.request_cancel(status_id):
-            self._look(status_id)
+            self._ring(status_id, ["look", str(status_id)])
         return self._expect("cancel", status_id, LIVE | {State.CANCELLED})
 
     def pause(self, status_id: UUID) -> StatusRow:
         """Ask to stop a running task where it is; one that waits is paused at once."""
         if not self.store.pause_waiting(status_id) and self.store.request_pause(status_id, True):
-            self._look(status_id)
+            self._ring(status_id, ["look", str(status_id)])
         return self._expect("pause", status_id, LIVE)
 
     def resume(self, status_id: UUID) -> StatusRow:
         """Let a paused status go on."""
         if self.store.resume_waiting(status_id):
-            self._look(status_id, "start")
+            self._ring(status_id, ["start", str(status_id), ""])
         elif self.store.request_pause(status_id, False):
-            self._look(status_id)
+            self._ring(status_id, ["look", str(status_id)])
         return self._expect("resume", status_id, LIVE)
 
     def retry(self, status_id: UUID) -> StatusRow:
@@ -312,7 +227,7 @@ class Runtime:
             raise LaunchError("this status was started with arguments or code that are not stored: initiate it again")
         if not self.store.retry(status_id, row.attempt):
             raise StateError("retry", row.state, (State.FAILED, State.CANCELLED, State.LOST))
-        self._look(status_id, "start")
+        self._ring(status_id, ["start", str(status_id), ""])
         return self.get(status_id)
 
     def _expect(self, verb: str, status_id: UUID, allowed: Collection[State]) -> StatusRow:
@@ -321,11 +236,10 @@ class Runtime:
             raise StateError(verb, row.state, [state for state in State if state in allowed])
         return row
 
-    def _look(self, status_id: UUID, verb: str = "look") -> None:
+    def _ring(self, status_id: UUID, message: Sequence[str]) -> None:
         """Save the supervisor the second until it would see for itself."""
         if self.settings.start_method is StartMethod.INLINE:
             return
-        message: Sequence[str] = [verb, str(status_id)] if verb == "look" else [verb, str(status_id), ""]
         try:
             self.doorbell.ring(message)
         except LaunchError as error:
@@ -344,13 +258,6 @@ class Runtime:
         self.doorbell.forget_after_fork()
         if "store" in self.__dict__:
             self.store.abandon()
-
-
-def _still_there(connection: Any) -> bool:
-    try:
-        return bool(connection.recv(65536))
-    except OSError:
-        return False
 
 
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import signal
 
@@ -62,3 +63,14 @@ def new_reference() -> str:
     """Return eight characters that a person can read out, 39 random bits: `K7QX-3MFA`."""
     text = "".join(secrets.choice(ALPHABET) for _ in range(8))
     return f"{text[:4]}-{text[4:]}"
+
+
+def words(name: str) -> str:
+    """Return the words of a class or function name.
+
+    >>> words("MonthlyReportTask")
+    'Monthly report'
+    """
+    name = name.removesuffix("Task").removesuffix("_task") or name
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", " ", name).strip()
+    return text[:1].upper() + " ".join(word if word.isupper() else word.lower() for word in text[1:].split(" "))

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from forktask import application, channel, host, place, process, registry, runner
+from forktask import application, channel, descriptors, host, place, process, registry, runner
 from forktask.definition import TaskDefinition
 from forktask.progress import Page
 from forktask.states import Cause
@@ -27,13 +27,12 @@ def main(shell: Sequence[str]) -> NoReturn:
         shell: The arguments behind the id on the command line.
     """
     if not stat.S_ISSOCK(os.fstat(0).st_mode):
-        print("forktask run is started by a supervisor; use `initiate` or `forktask start`", file=sys.stderr)
-        sys.exit(2)
+        sys.exit("forktask run is for supervisors, who start it; a task is started by its initiate()")
     sock = socket.socket(fileno=os.dup(0))
     page, config = _introduction(sock)
     process.die_with(config["parent"])
     host.restore_interpreter(config)
-    runner.become_runner(1, sock, frozenset(process.open_descriptors()) - {sock.fileno()})
+    runner.become_runner(1, sock, frozenset(descriptors.open_descriptors()) - {sock.fileno()})
     try:
         loaded = application.load(config["application"])
         order = channel.receive(sock)

@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 import inspect
-import re
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Generic, ParamSpec, TypedDict, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast, overload
 
 from pydantic import BaseModel, ValidationError
 from typing_extensions import Unpack
 
-from forktask import clock, registry, runtime
+from forktask import registry, runtime
+from forktask.call import Call
 from forktask.definition import TaskDefinition
 from forktask.errors import EnqueueError, SettingsError, ShellArgumentsWarning
 from forktask.jsonvalues import plain
 from forktask.live import LiveStatus
-from forktask.progress import Report
+from forktask.options import Options, TaskOptions, checked_options, shell_texts, start_time
 from forktask.retry import NO_RETRY, Retry
-from forktask.runtime import Call
+from forktask.sentences import words
 from forktask.states import StartMethod
 from forktask.status import TaskStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Options(TypedDict, total=False):
-    """What `using` takes: all that varies per call but belongs to the task."""
-
-    title: str
-    """What a person reads instead of the task's title."""
-    start_method: StartMethod | str
-    queue: str
-    """For `enqueue`."""
-    priority: int
-    """0 to 100, higher first."""
-    run_after: datetime | timedelta | float
-    """For `enqueue`: an aware time, or how long from now (seconds)."""
-    public: bool
-    metadata: Any
-    """JSON of the application's own, kept in the row."""
-    on_progress: Callable[[Report], None]
-    """Called with each report; start method `inline` only."""
-
-
-class TaskOptions(TypedDict, total=False):
-    """What `@task` takes; each as the class attribute of `Task` of that name."""
-
-    name: str
-    title: str
-    timeout: float
-    retry: Retry
-    resumable: bool
-    start_method: StartMethod | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +45,7 @@ class ConfiguredTask:
             check_settings=self.check_settings,
             shell_arguments=self.shell_arguments,
             private_arguments=self.private_arguments,
-            options=_checked({**self.options, **options}),
+            options=checked_options({**self.options, **options}),
         )
 
     def initiate(self, settings: Any = None, *, owner: str | None = None) -> TaskStatus:
@@ -122,10 +91,10 @@ class ConfiguredTask:
             start_method=StartMethod(method) if method else None,
             queue=self.options.get("queue"),
             priority=self.options.get("priority", 50),
-            run_after=_time(self.options.get("run_after")),
+            run_after=start_time(self.options.get("run_after")),
             public=self.options.get("public", False),
             metadata=self.options.get("metadata"),
-            shell=_shell(self.shell_arguments() if self.shell_arguments else ()),
+            shell=shell_texts(self.shell_arguments() if self.shell_arguments else ()),
             private=plain(dict(private), "private_arguments", limit=64 * 1024),
             on_progress=self.options.get("on_progress"),
         )
@@ -264,17 +233,6 @@ def task(function: Any = None, /, **options: Any) -> Any:
     return decorate if function is None else decorate(function)
 
 
-def words(name: str) -> str:
-    """Return the words of a class or function name.
-
-    >>> words("MonthlyReportTask")
-    'Monthly report'
-    """
-    name = name.removesuffix("Task").removesuffix("_task") or name
-    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+", " ", name).strip()
-    return text[:1].upper() + " ".join(word if word.isupper() else word.lower() for word in text[1:].split(" "))
-
-
 def _define(cls: type[Task]) -> TaskDefinition:
     def execute(live: LiveStatus, shell: Sequence[str], private: Mapping[str, Any]) -> Any:
         return _instance(cls, shell, private).execute(live)
@@ -339,34 +297,3 @@ def _warn_of_shell_arguments(cls: type[Task]) -> None:
         ShellArgumentsWarning,
         stacklevel=4,
     )
-
-
-def _checked(options: dict[str, Any]) -> Options:
-    if unknown := sorted(set(options) - set(Options.__annotations__)):
-        raise TypeError(f"using() does not take {', '.join(unknown)}; it takes {', '.join(Options.__annotations__)}")
-    if not 0 <= options.get("priority", 50) <= 100:
-        raise ValueError(f"priority is {options['priority']}; it is 0 to 100, higher first")
-    if "start_method" in options:
-        StartMethod(options["start_method"])
-    if "metadata" in options:
-        options["metadata"] = plain(options["metadata"], "metadata")
-    return cast(Options, options)
-
-
-def _time(given: datetime | timedelta | float | None) -> datetime | None:
-    if given is None or isinstance(given, datetime):
-        if given is not None and given.tzinfo is None:
-            raise ValueError(f"run_after={given!r} has no time zone")
-        return given
-    return clock.after(given.total_seconds() if isinstance(given, timedelta) else given)
-
-
-def _shell(arguments: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(arguments, str):
-        raise SettingsError("shell_arguments", "is one text; return a list of texts")
-    for index, argument in enumerate(arguments):
-        if not isinstance(argument, str):
-            raise SettingsError(f"shell_arguments[{index}]", f"is a {type(argument).__name__}; arguments are text")
-        if "\0" in argument:
-            raise SettingsError(f"shell_arguments[{index}]", "contains a NUL character, which no command line can hold")
-    return tuple(arguments)

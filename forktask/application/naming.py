@@ -64,7 +64,7 @@ class _Places:
         A wrapper outside the module that is served may be any object that was told of the application later.
         """
         yield from self._importable(self._holding(lambda value: value is self.application))
-        wrapped = self._holding(lambda value: unwrap(value) is self.application, own_only=True)
+        wrapped = self._holding(self._wraps, own_only=True)
         yield from self._importable([found for found in wrapped if found.key in self._entrances])
         if hint is not None:
             yield hint
@@ -72,6 +72,9 @@ class _Places:
         for entry in factories():
             if (place := import_name(entry.module)) is not None:
                 yield f"{place}:{entry.expression}"
+
+    def _wraps(self, value: object) -> bool:
+        return value is not self.application and unwrap(value) is self.application
 
     def _holding(self, is_it: Callable[[object], bool], *, own_only: bool = False) -> list[Found]:
         found = [

@@ -82,8 +82,8 @@ def private_directory(configured: str) -> PrivateDirectory:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        what = "is a link; remove it" if os.path.islink(path) else f"cannot be opened ({error.strerror})"
-        raise LaunchError(f"{path} {what}, or {_OWN}") from error
+        what = "is a link; remove it, or" if os.path.islink(path) else f"cannot be opened: {error.strerror};"
+        raise LaunchError(f"{path} {what} {_OWN}") from error
     if problem := _not_private(os.fstat(descriptor), path):
         os.close(descriptor)
         raise LaunchError(problem)

@@ -11,11 +11,11 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from forktask import clock, host, process
 from forktask.errors import LaunchError
+from forktask.start.destination import Destination
 from forktask.supervisor.clients import peer_uid
 
 log = logging.getLogger("forktask.start")
@@ -26,15 +26,6 @@ RETRY_AFTER = 0.005
 """Seconds; another starter needs microseconds between taking the lock and listening."""
 PATIENCE = 1.0
 """Seconds to wait for room in a full socket, for orders that only a message can carry."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """Which supervisor: its name, the directory of its socket, and what it is told at its start."""
-
-    name: str
-    directory: host.PrivateDirectory | None
-    configuration: Callable[[], dict[str, Any]]
 
 
 class Doorbell:
@@ -81,7 +72,11 @@ class Doorbell:
         raise LaunchError("the supervisor of this application takes no message; see its log in the runtime directory")
 
     def watch(self, status_id: str) -> socket.socket | None:
-        """Return a connection that becomes readable when the status ends; None if there is no supervisor."""
+        """Return a connection that becomes readable when the status ends.
+
+        Returns:
+            None if there is no supervisor to ask.
+        """
         destination = self.destination
         if destination.directory is None:
             return None

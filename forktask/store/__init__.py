@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from forktask.states import FINAL, State
-from forktask.store.claims import Claims, update_claimed
+from forktask.store.claims import Claims
 from forktask.store.database import Database
 from forktask.store.failures import StoreUnavailableError
 from forktask.store.orders import Orders
@@ -21,6 +21,9 @@ HOT: Final[tuple[tuple[Any, ...], ...]] = (
     (update_heartbeat,),
     *((update_end, state, has_last) for state in (*FINAL, State.QUEUED) for has_last in (True, False)),
 )
+
+COUNTS: Final = (1, 2, 4, 8, 16)
+"""Rows at once for which statements are compiled ahead."""
 
 __all__ = ["Store", "StoreUnavailableError"]
 
@@ -67,8 +70,8 @@ class Store(Statuses, Claims, Saving, Orders, Supervisors, Waiting):
                 self.database.compiled(build, *arguments)
             for table in (ATTEMPT, LOG):
                 self.database.compiled(insert_once, table, self.database.kind)
-            self.database.compiled(update_claimed, self.database.kind == "postgresql")
-            for count in (1, 2, 4, 8, 16):
+            self._prepare_claims(COUNTS)
+            for count in COUNTS:
                 self.database.compiled(select_requests, count)
 
         self.database.run(work)

@@ -56,10 +56,20 @@ class Claims:
             return []
         now = clock.now()
         values = [_claim_values(claim, now) for claim in sorted(claims, key=lambda claim: claim.status_id)]
-        work = self._claim_locked if self.database.kind in ("mysql", "mariadb") else self._claim_returning
-        is_many = len(values) > 1 or work == self._claim_locked
-        rows = self.database.run(lambda cursor: work(cursor, values), transaction=is_many)
+        work = self._claim_returning if self.database.has_returning else self._claim_locked
+        is_one_statement = self.database.has_returning and len(values) == 1
+        rows = self.database.run(lambda cursor: work(cursor, values), transaction=not is_one_statement)
         return [StatusRow._make(row) for row in rows]
+
+    def _prepare_claims(self, counts: Collection[int]) -> None:
+        """Compile what `claim` runs for about so many rows."""
+        if self.database.has_returning:
+            self.database.compiled(update_claimed, self.database.kind == "postgresql")
+            return
+        self.database.compiled(update_free)
+        for count in counts:
+            self.database.compiled(select_free, count)
+            self.database.compiled(select_by_ids, count)
 
     def _claim_returning(self, cursor: Any, values: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
         statement = self.database.compiled(update_claimed, self.database.kind == "postgresql")

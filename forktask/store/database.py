@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool, PoolProxiedConnection, QueuePool
 from forktask import clock
 from forktask.store import schema
 from forktask.store.failures import failure, is_missing_table
+from forktask.store.patience import patient_connection
 from forktask.store.statements import Compiled, Statement, Values
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Database:
         self.url = make_url(url)
         self.kind: str = self.url.get_backend_name()
         self.is_sqlite = self.kind == "sqlite"
+        self.has_returning = self.kind in ("sqlite", "postgresql")
         self._timeouts = SUPERVISOR_TIMEOUTS if supervisor else TIMEOUTS
         self._compiled: dict[Hashable, Compiled] = {}
         self._open: dict[int, Any] = {}
@@ -72,6 +74,9 @@ class Database:
             **pool,
             **options,
         )
+        if self.kind == "postgresql":
+            patient = patient_connection(engine.dialect.loaded_dbapi, self._timeouts.statement + 1)
+            event.listen(engine, "do_connect", lambda dialect, record, given, named: patient.connect(*given, **named))
         event.listen(engine, "connect", self._connected)
         event.listen(engine, "close", self._closed)
         return engine
@@ -81,9 +86,7 @@ class Database:
         if self.is_sqlite:
             return {"timeout": limits.busy}
         if self.kind == "postgresql":
-            # A host that went away without a word is noticed by TCP.
-            unanswered = (limits.statement + 1) * 1000
-            return {"connect_timeout": limits.connect, "tcp_user_timeout": unanswered, "keepalives_idle": 5}
+            return {"connect_timeout": limits.connect}
         patience = limits.statement + 1
         return {"connect_timeout": limits.connect, "read_timeout": patience, "write_timeout": patience}
 
@@ -131,31 +134,34 @@ class Database:
     def run(self, work: Callable[[Any], T], *, transaction: bool = False) -> T:
         """Return `work(cursor)`, in one transaction or with each statement committed by itself.
 
-        It is done a second time if the connection had been left over from earlier and was found dead at the
-        first statement, or if the tables did not exist yet. (One statement that is repeated after the server went
-        away while it ran may find its own work done.)
+        It is done again with another connection if one that had been left over from earlier was found dead at the
+        first statement, and once if the tables did not exist yet. (One statement that is repeated after the server
+        went away while it ran may find its own work done.)
 
         Raises:
             StoreUnavailableError: The same may do later.
             StoreError: It will not.
         """
         try:
-            return self._attempt(work, transaction)
-        except _StaleError:
-            self.engine.dispose()
-        except Exception as error:
-            if not self._is_ours(error):
-                raise
-            if not is_missing_table(error):
-                raise failure(error) from error
+            try:
+                return self._with_live_connection(work, transaction)
+            except Exception as error:
+                if not is_missing_table(error):
+                    raise
             self.create_tables()
-        try:
-            return self._attempt(work, transaction)
+            return self._with_live_connection(work, transaction)
         except Exception as error:
-            cause = error.error if isinstance(error, _StaleError) else error
-            if not self._is_ours(cause):
-                raise
-            raise failure(cause) from cause
+            if self._is_ours(error):
+                raise failure(error) from error
+            raise
+
+    def _with_live_connection(self, work: Callable[[Any], T], transaction: bool) -> T:
+        while True:
+            try:
+                return self._attempt(work, transaction)
+            except _StaleError:
+                # Each time one connection less is left over; a new one is never called stale.
+                continue
 
     def _attempt(self, work: Callable[[Any], T], transaction: bool) -> T:
         connection = self.engine.raw_connection()
@@ -176,7 +182,7 @@ class Database:
             is_dead = self._clean_up(connection, error, begun)
             at_once = clock.monotonic() - start < AT_ONCE
             if is_dead and is_used and at_once and not begun and isinstance(error, Exception):
-                raise _StaleError(error) from error
+                raise _StaleError from error
             raise
         finally:
             connection.close()
@@ -222,9 +228,6 @@ class Database:
             if self._is_ours(error):
                 raise failure(error) from error
             raise
-        finally:
-            # The patience of this work is not for the connections of every day.
-            self.engine.dispose()
 
     def close(self) -> None:
         """Close idle connections."""
@@ -248,7 +251,3 @@ class Database:
 
 class _StaleError(Exception):
     """A connection from the pool was dead before it was asked anything."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-        super().__init__(str(error))

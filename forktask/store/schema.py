@@ -63,6 +63,9 @@ def _alone(connection: Connection) -> Iterator[None]:
             connection.exec_driver_sql("ROLLBACK")
         raise
     connection.exec_driver_sql(end)
+    if name == "sqlite":
+        # Its patience is not for the work of every day.
+        connection.invalidate()
 
 
 def _locks(connection: Connection) -> tuple[str, str]:

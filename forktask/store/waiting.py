@@ -59,7 +59,5 @@ def select_waiting() -> Statement:
     """One queued row whose time has come."""
     is_due = or_(STATUS.c.run_after.is_(None), STATUS.c.run_after <= database_now())
     return (
-        select(STATUS.c.id)
-        .where(conditions.LIVE, conditions.QUEUED, STATUS.c.start_method.is_(None), is_due)
-        .limit(1)
+        select(STATUS.c.id).where(conditions.LIVE, conditions.QUEUED, STATUS.c.start_method.is_(None), is_due).limit(1)
     )

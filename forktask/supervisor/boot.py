@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from typing import Any, NoReturn
 
-from forktask import clock, host, place, process
+from forktask import clock, descriptors, host, place, process
 from forktask.config import Settings
 from forktask.rows import SupervisorRow, new_id
 from forktask.store import Store
@@ -72,7 +72,7 @@ def serve_forked(settings: Settings, order: Order, context: place.Context) -> No
     place.enter("supervisor")
     process.reset_signals()
     replace_streams()
-    process.null_sockets()
+    descriptors.null_sockets()
     preloaded: Preloaded = loaded_here(context)
     store = Store(settings.database_url, supervisor=True)
     supervisor = Supervisor(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from forktask import clock, process
+from forktask import clock, memory, process
 from forktask.capture import OutputReader
 from forktask.channel import Channel
 from forktask.definition import TaskDefinition
@@ -77,7 +77,7 @@ class Charge:
     def begin(self, row: StatusRow, order: Order, definition: TaskDefinition) -> None:
         """Hand the claimed row to the runner: from here on it is no spare."""
         self.row, self.order, self.definition = row, order, definition
-        self.memory_kills = process.out_of_memory_kills()
+        self.memory_kills = memory.out_of_memory_kills()
         if definition.timeout is not None:
             self.deadline = clock.monotonic() + definition.timeout
         self.channel.post(
@@ -167,6 +167,13 @@ class Charge:
             self.deadline += clock.monotonic() - self.paused_at
         self.paused_at = None
         process.signal_own_group(self.pid, signal.SIGCONT)
+
+    @property
+    def next_moment(self) -> float | None:
+        """When something must be done with the runner next, on the monotonic clock."""
+        if self.stop is not None:
+            return self.stop.next_step_at if self.stop.steps else None
+        return None if self.paused_at is not None else self.deadline
 
     @property
     def is_late(self) -> bool:

@@ -1,7 +1,8 @@
 """The supervisor's side of its socket: web processes that order, steer and wait.
 
 Messages are JSON lists, one a packet: `["start", id, task, arguments]`, `["look", id]` (something was
-asked for in the row: see at once), `["watch", id]`; the answer to a watch is `["ended", id]`.
+asked for in the row: see at once), `["watch", id]`. A watch is answered by `["watching", supervisor id]`
+at once and by `["ended", id]` at the end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 log = logging.getLogger("forktask.supervisor")
 
@@ -27,8 +29,11 @@ REMEMBERED_ENDS = 4096
 class Clients:
     """The listening socket and the connections to web processes."""
 
-    def __init__(self, selector: selectors.BaseSelector, take: Callable[[list[Any]], None]) -> None:
+    def __init__(
+        self, selector: selectors.BaseSelector, supervisor_id: UUID, take: Callable[[list[Any]], None]
+    ) -> None:
         self.selector = selector
+        self.supervisor_id = supervisor_id
         self.take = take
         self.listener: socket.socket | None = None
         self.connected: set[socket.socket] = set()
@@ -89,8 +94,9 @@ class Clients:
             log.exception("cannot take an order of %d bytes", len(data))
 
     def _watch(self, client: socket.socket, status_id: str) -> None:
+        self._tell(client, ["watching", str(self.supervisor_id)])
         if status_id in self._ended:
-            self._tell(client, status_id)
+            self._tell(client, ["ended", status_id])
         else:
             self._watchers.setdefault(status_id, set()).add(client)
 
@@ -98,16 +104,11 @@ class Clients:
         """Wake everybody who waits for this status."""
         self._ended.append(status_id)
         for client in self._watchers.pop(status_id, ()):
-            self._tell(client, status_id)
+            self._tell(client, ["ended", status_id])
 
-    def begun_again(self, status_id: str) -> None:
-        """Forget an end that was not the last."""
-        while status_id in self._ended:
-            self._ended.remove(status_id)
-
-    def _tell(self, client: socket.socket, status_id: str) -> None:
+    def _tell(self, client: socket.socket, message: list[str]) -> None:
         try:
-            client.send(json.dumps(["ended", status_id]).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            client.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except OSError:
             return  # it has left, or looks at the table itself
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from forktask import clock
 from forktask.process import Exit
-from forktask.rows import End
 from forktask.retry import MEMORY_ATTEMPTS
+from forktask.rows import End
 from forktask.sentences import new_reference, sentence
 from forktask.states import Cause, State
 from forktask.supervisor.charge import Charge

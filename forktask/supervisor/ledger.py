@@ -54,7 +54,7 @@ class Ledger:
             if charge.row is not None:
                 self.output += charge.output.rows(charge.row.id, charge.row.attempt)
         samples = [(charge, found) for charge in charges if (found := charge.sample())]
-        if not samples and self.is_empty or not self.is_open:
+        if (not samples and self.is_empty) or not self.is_open:
             return [], set()
         ends, output = self.ends, self.output
         try:

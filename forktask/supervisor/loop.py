@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
-from forktask import clock, process
+from forktask import clock, memory, process
 from forktask.config import Settings
 from forktask.errors import StoreError
 from forktask.rows import SupervisorRow
@@ -52,7 +52,7 @@ class Supervisor:
         self.fleet = Fleet(settings, preloaded, self._watch)
         self.orders = Orders(settings, self.fleet, self.ledger, me.id)
         self.inspection = Inspection(me, self.orders)
-        self.clients = Clients(self.selector, self.take_message)
+        self.clients = Clients(self.selector, me.id, self.take_message)
         self.stopping = False
         self._sample_at = self._look_at = 0.0
         self._idle_since = clock.monotonic()
@@ -103,8 +103,7 @@ class Supervisor:
         due = [self._look_at]
         if self.fleet.under_way or self.orders.pending or not self.ledger.is_empty:
             due.append(self._sample_at)
-        due += [charge.deadline for charge in self.fleet.under_way.values() if charge.deadline and not charge.paused_at]
-        due += [charge.stop.next_step_at for charge in self.fleet.under_way.values() if charge.stop and charge.stop.steps]
+        due += [moment for charge in self.fleet.under_way.values() if (moment := charge.next_moment) is not None]
         return max(0.0, min(due) - now)
 
     def _tick(self) -> None:
@@ -183,7 +182,7 @@ class Supervisor:
     def _conclude(self, charge: Charge, exit: process.Exit) -> None:
         assert charge.row is not None
         del self.fleet.under_way[charge.row.id]
-        kills = process.out_of_memory_kills()
+        kills = memory.out_of_memory_kills()
         earlier = self._memory_attempts(charge) if cause_of(charge, exit, kills) is Cause.OUT_OF_MEMORY else 0
         end = end_of(charge, exit, Circumstances(kills, earlier))
         log.info(

@@ -10,7 +10,9 @@ import threading
 import traceback
 from dataclasses import dataclass, field
 
-from forktask import application, place, process, registry
+from sqlalchemy.engine import Engine
+
+from forktask import application, descriptors, place, process, registry
 
 log = logging.getLogger("forktask.supervisor")
 
@@ -44,7 +46,7 @@ class Preloaded:
 def preload(reference: str) -> Preloaded:
     """Import the application and make this process a clean place to fork from."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    ours = set(process.open_descriptors())
+    ours = set(descriptors.open_descriptors())
     place.set_preloading(True)
     try:
         loaded = application.load(reference)
@@ -54,7 +56,7 @@ def preload(reference: str) -> Preloaded:
     finally:
         place.set_preloading(False)
     dispose_engines()
-    inherited = frozenset(set(process.open_descriptors()) - ours)
+    inherited = frozenset(set(descriptors.open_descriptors()) - ours)
     raise_descriptor_limit(limit)
     preloaded = Preloaded(
         reference=reference,
@@ -76,8 +78,6 @@ def preload(reference: str) -> Preloaded:
 
 def dispose_engines() -> None:
     """Close the connections of every SQLAlchemy engine: none may cross a fork."""
-    from sqlalchemy.engine import Engine
-
     for found in [found for found in gc.get_objects() if isinstance(found, Engine)]:
         found.dispose()
 

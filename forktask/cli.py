@@ -1,0 +1,58 @@
+"""The command line: `forktask …` and `flask forktask …`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import click
+
+from forktask import application, place, runtime
+from forktask.errors import ForkTaskError
+
+
+@click.group()
+@click.option("--app", metavar="MODULE:ATTRIBUTE", help="The application whose settings are used.")
+@click.version_option(package_name="forktask")
+@click.pass_context
+def group(context: click.Context, app: str | None) -> None:
+    """Background tasks of a Flask application."""
+    context.with_resource(_surroundings(app))
+
+
+@group.command()
+def init() -> None:
+    """Create the tables; those that exist stay as they are.
+
+    Example: FORKTASK_DATABASE_URL=postgresql://localhost/site forktask init
+    """
+    store = runtime.current().store
+    try:
+        store.create_tables()
+    except ForkTaskError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"the tables are in {shown_url(store.url)}")
+
+
+def shown_url(url: str) -> str:
+    """Return a database URL without its password."""
+    head, separator, rest = url.partition("://")
+    login, at, host = rest.rpartition("@")
+    return f"{head}{separator}{login.partition(':')[0]}{at}{host}"
+
+
+def _surroundings(app: str | None) -> AbstractContextManager[Any]:
+    if app is None:
+        return nullcontext()
+    sys.path.insert(0, os.getcwd())  # as `flask` and `python -m` do
+    try:
+        return place.context_of(application.load(app))()
+    except (ForkTaskError, ImportError) as error:
+        raise click.BadParameter(str(error), param_hint="--app") from error
+
+
+def main() -> None:
+    """Run the command line."""
+    group(prog_name="forktask")

@@ -1,0 +1,62 @@
+"""Which supervisor serves an application on this host."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from forktask import application as applications
+from forktask import host
+from forktask.config import Settings
+from forktask.errors import LaunchError
+from forktask.supervisor.boot import configuration
+
+log = logging.getLogger("forktask.start")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A supervisor: its name, the directory of its socket, and what it is told at its start.
+
+    Attributes:
+        directory: None where no private directory can be had; then each process has its own supervisor.
+    """
+
+    name: str
+    directory: host.PrivateDirectory | None
+    configuration: Callable[[], dict[str, Any]]
+
+
+def destination_of(
+    settings: Settings, application: object | None, *, factory: str | None, root: str | None
+) -> Destination:
+    """Return the supervisor that all web processes share which agree in everything that matters.
+
+    Args:
+        factory: The call that made the application, as it was seen when it was made.
+        root: Folder of the application's code.
+
+    Raises:
+        ApplicationNotFoundError: Another process could not import the application.
+    """
+    reference = settings.app or applications.locate(application, stack_hint=factory)
+    version = settings.version or applications.code_stamp(root or applications.main_root())
+    application_name, name = host.supervisor_key(
+        application=reference,
+        database_url=settings.database_url,
+        version=version,
+        settings_digest=hashlib.sha256(repr(settings).encode()).hexdigest(),
+    )
+    try:
+        directory = host.private_directory(settings.runtime_dir)
+    except LaunchError as error:
+        log.warning("%s; this process gets a supervisor of its own", error)
+        directory = None
+    return Destination(
+        name=name,
+        directory=directory,
+        configuration=lambda: configuration(settings, application_name, version, reference),
+    )
