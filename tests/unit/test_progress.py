@@ -1,65 +1,23 @@
-"""The shared page: whole reports only, whatever happens to who writes them."""
+"""The shared page: what is written in one process is read in another."""
 
 from __future__ import annotations
 
-import mmap
 import os
-import random
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from forktask.progress import MESSAGE_LIMIT, PAGE_SIZE, UNIT_LIMIT, Page, Report
+from tests.unit.pages import end_of, forked, numbered, report
 
 
 @pytest.fixture
-def memory() -> Iterator[mmap.mmap]:
-    with mmap.mmap(-1, PAGE_SIZE) as memory:
-        yield memory
-
-
-@pytest.fixture
-def page(memory: mmap.mmap) -> Page:
-    return Page(memory)
-
-
-def report(page: Page) -> Report:
-    found = page.read()
-    assert found is not None
-    return found[1]
-
-
-def numbered(number: int) -> Report:
-    """Return a report whose every field tells the number."""
-    return Report(number / 7, f"{number}:" + "x" * (number * 37 % 1700), number, number * 3, f"u{number}")
-
-
-def is_numbered(found: Report) -> bool:
-    return found.done is not None and found == numbered(found.done)
-
-
-def write_for_ever(page: Page) -> None:
-    number = 0
-    while True:
-        number += 1
-        page.write(*numbered(number))
-
-
-def forked(work: Callable[[], None]) -> int:
-    pid = os.fork()
-    if not pid:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return pid
-
-
-def end_of(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def page() -> Iterator[Page]:
+    page = Page.anonymous()
+    yield page
+    page.close()
 
 
 def test_an_unwritten_page_holds_no_report(page: Page) -> None:
@@ -205,63 +163,3 @@ def test_counts_beyond_a_database_integer_are_clamped(page: Page, given: int, ke
     assert report(page).done == kept
     page.write(None, None, None, given, None)
     assert report(page).total == kept
-
-
-@pytest.mark.parametrize("position", [*range(2056, 2056 + 60), 2100, 2150])
-def test_a_damaged_newest_report_gives_the_one_before(memory: mmap.mmap, position: int) -> None:
-    page = Page(memory)
-    page.write(*numbered(5))
-    page.write(*numbered(6))
-    memory[position] ^= 0x41
-    assert Page(memory).read() is not None
-    assert report(Page(memory)) == numbered(5)
-
-
-def test_bytes_at_random_give_no_report_or_a_whole_one(memory: mmap.mmap) -> None:
-    chance = random.Random(4711)
-    for _ in range(300):
-        page = Page(memory)
-        page.clear()
-        page.write(*numbered(5))
-        page.write(*numbered(6))
-        for _ in range(chance.choice((1, 5, 4000))):
-            memory[chance.randrange(PAGE_SIZE)] = chance.randrange(256)
-        found = page.read()
-        assert found is None or found[1] in (numbered(5), numbered(6))
-
-
-def test_a_reader_keeps_the_last_report_when_both_slots_are_damaged(page: Page, memory: mmap.mmap) -> None:
-    page.write(*numbered(5))
-    assert report(page) == numbered(5)
-    memory[16:PAGE_SIZE] = b"\xff" * (PAGE_SIZE - 16)
-    assert report(page) == numbered(5)
-
-
-def test_a_reader_beside_a_busy_writer_sees_whole_reports_in_order(page: Page) -> None:
-    pid = forked(lambda: write_for_ever(page))
-    try:
-        seen = [found for _ in range(20_000) if (found := page.read())]
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        end_of(pid)
-    assert all(is_numbered(found) for _, found in seen)
-    versions = [version for version, _ in seen]
-    assert versions == sorted(versions)
-    assert len(set(versions)) > 1
-
-
-def test_a_writer_killed_at_any_moment_leaves_its_last_whole_report(page: Page) -> None:
-    chance = random.Random(42)
-    for _ in range(250):
-        page.clear()
-        pid = forked(lambda: write_for_ever(page))
-        seen = None
-        for _ in range(chance.randrange(1, 300)):
-            seen = page.read() or seen
-        os.kill(pid, signal.SIGKILL)
-        assert end_of(pid) == -signal.SIGKILL
-        left = Page(page._memory).read()
-        if seen:
-            assert left
-            assert left[0] >= seen[0]
-        assert left is None or is_numbered(left[1])
