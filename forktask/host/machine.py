@@ -37,9 +37,9 @@ def interpreter() -> str:
 def umask() -> int:
     """Return the mask of new files; read, where the kernel tells it, for setting it races with other threads."""
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        with open("/proc/self/status", "rb") as status:
             for line in status:
-                if line.startswith("Umask:"):
+                if line.startswith(b"Umask:"):
                     return int(line.split()[1], 8)
     except OSError:
         pass
@@ -52,7 +52,7 @@ def umask() -> int:
 def boot_id() -> str:
     """Return what differs after each boot of the machine."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().decode().strip()
     except OSError:
         pass
     try:

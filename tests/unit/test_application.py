@@ -1,0 +1,217 @@
+"""However the program was started, another interpreter imports the same application with the same tasks."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+ZOO = ROOT / "tests" / "zoo_apps"
+BIN = Path(sys.executable).parent
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ZOO))), **more}
+
+
+def run(*command: str, folder: Path = ZOO, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, env=environment(**more), capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def reports(*command: str, folder: Path = ZOO, **more: str) -> list[dict[str, Any]]:
+    done = run(*command, folder=folder, **more)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def loaded(report: dict[str, Any]) -> dict[str, Any]:
+    """Return what an interpreter finds that knows nothing but the reference and `sys.path`."""
+    program = "import sys; sys.path[:] = {path!r}; import zoo_report; print(zoo_report.load({reference!r}))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program.format(**report)],
+        cwd=report["folder"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def assert_same(report: dict[str, Any], reference: str) -> None:
+    assert report["reference"] == reference
+    assert loaded(report) == {"routes": report["routes"], "tasks": report["tasks"]}
+
+
+PYTHON = sys.executable
+
+PROGRAMS = {
+    "a script": ([PYTHON, "single.py"], "single:app"),
+    "a script by its absolute path": ([PYTHON, str(ZOO / "single.py")], "single:app"),
+    "a module": ([PYTHON, "-m", "single"], "single:app"),
+    "a module of a package": ([PYTHON, "-m", "shop.nested.site"], "shop.nested.site:site"),
+    "a package": ([PYTHON, "-m", "shop"], "shop.__main__:application"),
+    "a factory called under the guard": ([PYTHON, "guarded.py"], "guarded:create_app()"),
+    "a factory with an argument": ([PYTHON, "guarded.py", "other"], "guarded:create_app('other')"),
+    "a factory called by main()": ([PYTHON, "guarded.py", "main"], "guarded:create_app()"),
+    "flask, attribute": (["flask", "--app", "single", "where"], "single:app"),
+    "flask, file": (["flask", "--app", "shop/nested/site.py", "where"], "shop.nested.site:site"),
+    "flask, factory by itself": (["flask", "--app", "shop", "where"], "shop:create_app()"),
+    "flask, factory": (["flask", "--app", "shop:create_app", "where"], "shop:create_app()"),
+    "flask, arguments": (
+        ["flask", "--app", "shop:create_app('big', extra=True)", "where"],
+        "shop:create_app('big', extra=True)",
+    ),
+    "flask, a factory that hands on": (["flask", "--app", "shop:create_shop", "where"], "shop:create_shop()"),
+    "flask as a module": ([PYTHON, "-m", "flask", "--app", "shop", "where"], "shop:create_app()"),
+    "flask, global set by the factory": (
+        ["flask", "--app", "late_global:create_app", "where"],
+        "late_global:create_app()",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", PROGRAMS)
+def test_another_interpreter_imports_the_application_of_a_program(how: str) -> None:
+    (name, *arguments), reference = PROGRAMS[how]
+    command = str(BIN / name) if name == "flask" else name
+    (report,) = reports(command, *arguments)
+    assert len(report["routes"]) > 2 or how == "flask, global set by the factory"
+    assert_same(report, reference)
+
+
+def test_two_applications_of_one_module_have_two_names() -> None:
+    public, admin = reports(PYTHON, "pair.py")
+    assert_same(public, "pair:public")
+    assert_same(admin, "pair:admin")
+
+
+def test_flask_app_from_the_environment_is_found() -> None:
+    (report,) = reports(str(BIN / "flask"), "where", FLASK_APP="objects:create_app")
+    assert_same(report, "objects:create_app()")
+
+
+def test_a_file_that_is_no_identifier_is_imported(tmp_path: Path) -> None:
+    script = tmp_path / "my-app.py"
+    shutil.copy(ZOO / "single.py", script)
+    (report,) = reports(PYTHON, "my-app.py", folder=tmp_path)
+    assert report["tasks"] == ["my-app.single_task"]
+    assert_same(report, "my-app:app")
+
+
+@pytest.mark.parametrize("name", ["my-app.py", "single.py", "my.app.py", "program"])
+def test_a_file_that_is_not_on_the_path_is_imported_by_its_own_path(tmp_path: Path, name: str) -> None:
+    script = tmp_path / name
+    shutil.copy(ZOO / "single.py", script)
+    (report,) = reports(PYTHON, "-P", str(script))
+    assert_same(report, f"file:{script}:app")
+
+
+def test_a_file_that_uwsgi_loaded_is_imported_by_its_module(tmp_path: Path) -> None:
+    program = (
+        "import sys; from importlib.machinery import SourceFileLoader as L; from importlib.util import *;"
+        "s = spec_from_loader(n := 'uwsgi_file_' + sys.argv[1].replace('/', '_'), L(n, sys.argv[1]));"
+        "m = sys.modules[n] = module_from_spec(s); s.loader.exec_module(m); print(m.report(m.app))"
+    )
+    (report,) = reports(PYTHON, "-c", program, str(ZOO / "single.py"))
+    assert_same(report, "single:app")
+    script = tmp_path / "shop_site.wsgi"
+    shutil.copy(ZOO / "single.py", script)
+    (report,) = reports(PYTHON, "-c", program, str(script))
+    assert_same(report, f"file:{script}:app")
+
+
+def test_what_cannot_be_named_says_how_to_name_it() -> None:
+    for script in ("alone.py", "objects.py"):
+        done = run(PYTHON, script)
+        assert done.returncode != 0
+        assert "ApplicationNotFoundError" in done.stderr
+        assert "set FORKTASK_APP" in done.stderr
+    assert "it is in __main__.app, but importing that module does not make it" in run(PYTHON, "alone.py").stderr
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a socket in the file system: no port to choose."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=10)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+def ask(connection: http.client.HTTPConnection) -> dict[str, Any]:
+    with closing(connection):
+        connection.request("GET", "/where")
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    assert answer.status == 200, text
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@contextmanager
+def server(log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ZOO, env=environment(), stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("served", "reference"),
+    [
+        ("shop:create_app()", "shop:create_app()"),
+        ("shop:create_app('big')", "shop:create_app('big')"),
+        ("behind_proxy:application", "behind_proxy:application"),
+        ("behind_proxy:deeper", "behind_proxy:deeper"),
+        ("wrapping_factory:make_wsgi()", "wrapping_factory:make_wsgi()"),
+        ("shop.nested.site:site", "shop.nested.site:site"),
+    ],
+)
+def test_another_interpreter_imports_what_gunicorn_serves(tmp_path: Path, served: str, reference: str) -> None:
+    path, log = tmp_path / "socket", tmp_path / "log"
+    with server(log, str(BIN / "gunicorn"), "--threads", "2", "--bind", f"unix:{path}", served):
+        wait_until(lambda: "Booting worker" in log.read_text(), timeout=30, what="gunicorn")
+        report = ask(UnixConnection(path))
+    assert_same(report, reference)
+
+
+@pytest.mark.parametrize(
+    ("command", "reference"),
+    [
+        ([str(BIN / "flask"), "--app", "shop:create_app", "run", "--port", "0"], "shop:create_app()"),
+        ([PYTHON, "unguarded.py"], "unguarded:app"),
+    ],
+)
+def test_another_interpreter_imports_what_the_development_server_serves(
+    tmp_path: Path, command: list[str], reference: str
+) -> None:
+    log = tmp_path / "log"
+    with server(log, *command):
+        ports = wait_until(lambda: re.findall(r"http://127\.0\.0\.1:(\d+)", log.read_text()), 30, "flask run")
+        report = ask(http.client.HTTPConnection("127.0.0.1", int(ports[0]), timeout=10))
+    assert_same(report, reference)
