@@ -13,6 +13,9 @@ from forktask.progress import Report
 from forktask.retry import Retry
 from forktask.states import StartMethod
 
+SHELL_LIMIT = PRIVATE_LIMIT = 64 * 1024
+"""Most bytes of shell arguments, and of private arguments as JSON: one packet must hold both."""
+
 
 class Options(TypedDict, total=False):
     """What `using` takes: all that varies per call but belongs to the task."""
@@ -80,4 +83,6 @@ def shell_texts(arguments: Sequence[str]) -> tuple[str, ...]:
             raise SettingsError(f"shell_arguments[{index}]", f"is a {type(argument).__name__}; arguments are text")
         if "\0" in argument:
             raise SettingsError(f"shell_arguments[{index}]", "contains a NUL character, which no command line can hold")
+    if (size := sum(len(argument.encode()) + 1 for argument in arguments)) > SHELL_LIMIT:
+        raise SettingsError("shell_arguments", f"are {size} bytes; at most {SHELL_LIMIT} can be handed over")
     return tuple(arguments)

@@ -14,6 +14,7 @@ _here = "application"
 _preloading = False
 _contexts: list[tuple[object, Context]] = []
 _database_url: str | None = None
+_version = ""
 
 
 def in_supervisor() -> bool:
@@ -71,6 +72,17 @@ def context_of(application: object) -> Context:
             if candidate is not None and candidate is known:
                 return context
     return _contexts[-1][1] if _contexts else nullcontext
+
+
+def set_version(version: str) -> None:
+    """Note the version of the code that this supervisor and its runners have imported."""
+    global _version
+    _version = version
+
+
+def version() -> str:
+    """Return that version; empty in the application itself."""
+    return _version
 
 
 def set_database_url(url: str) -> None:

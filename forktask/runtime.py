@@ -59,8 +59,9 @@ class Runtime:
         self.settings = settings
         self._application = application
         self._context = context
-        self._root = root
         self._factory = applications.factory_hint(application) if application is not None else None
+        # Now, not at the first call: what counts is the code that this process imports.
+        self._version = settings.version or place.version() or applications.code_stamp(root or applications.main_root())
         self._woken_at = 0.0
         self.doorbell = Doorbell(self._destination)
         if application is not None:
@@ -81,7 +82,7 @@ class Runtime:
         return Inline(self.store, self._context)
 
     def _destination(self) -> Destination:
-        return destination_of(self.settings, self._application, factory=self._factory, root=self._root)
+        return destination_of(self.settings, self._application, factory=self._factory, version=self._version)
 
     @staticmethod
     def use(resolver: Callable[[], Runtime | None]) -> None:

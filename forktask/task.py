@@ -18,7 +18,7 @@ from forktask.definition import TaskDefinition
 from forktask.errors import EnqueueError, SettingsError, ShellArgumentsWarning
 from forktask.jsonvalues import plain
 from forktask.live import LiveStatus
-from forktask.options import Options, TaskOptions, checked_options, shell_texts, start_time
+from forktask.options import PRIVATE_LIMIT, Options, TaskOptions, checked_options, shell_texts, start_time
 from forktask.retry import NO_RETRY, Retry
 from forktask.sentences import words
 from forktask.states import StartMethod
@@ -95,7 +95,7 @@ class ConfiguredTask:
             public=self.options.get("public", False),
             metadata=self.options.get("metadata"),
             shell=shell_texts(self.shell_arguments() if self.shell_arguments else ()),
-            private=plain(dict(private), "private_arguments", limit=64 * 1024),
+            private=plain(dict(private), "private_arguments", limit=PRIVATE_LIMIT),
             on_progress=self.options.get("on_progress"),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,8 +10,11 @@ from pathlib import Path
 
 from flask import Flask, current_app, has_app_context
 
-from forktask import ConfigurationError, Runtime, Settings, load_settings
+from forktask import ConfigurationError, ForkTaskError, Runtime, Settings, load_settings
+from forktask.cli import group
 from forktask.web.widgets import blueprint
+
+log = logging.getLogger("forktask.web")
 
 Owner = Callable[[], str | None]
 """Returns who makes the present request, as the application names its users; None: nobody signed in."""
@@ -78,6 +82,27 @@ class ForkTask:
         runtime = Runtime(settings, application=app, context=app.app_context, root=app.root_path)
         app.extensions["forktask"] = ApplicationState(settings=settings, runtime=runtime, owner=self._owner)
         app.register_blueprint(blueprint, url_prefix=settings.url_prefix)
+        app.before_request(FirstRequest(runtime))
+        app.cli.add_command(group, "forktask")
+
+
+class FirstRequest:
+    """Sees to it, once a process, that somebody starts the rows that an earlier process left waiting."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._ahead = [True]
+
+    def __call__(self) -> None:
+        """Wake the supervisor if this request is the first."""
+        try:
+            self._ahead.pop()  # one thread gets it
+        except IndexError:
+            return
+        try:
+            self._runtime.wake()
+        except ForkTaskError as error:
+            log.warning("cannot look for waiting tasks: %s", error)
 
 
 def current_runtime() -> Runtime | None:

@@ -31,19 +31,18 @@ class Destination:
 
 
 def destination_of(
-    settings: Settings, application: object | None, *, factory: str | None, root: str | None
+    settings: Settings, application: object | None, *, factory: str | None, version: str
 ) -> Destination:
     """Return the supervisor that all web processes share which agree in everything that matters.
 
     Args:
         factory: The call that made the application, as it was seen when it was made.
-        root: Folder of the application's code.
+        version: Of the code that this process has imported.
 
     Raises:
         ApplicationNotFoundError: Another process could not import the application.
     """
     reference = settings.app or applications.locate(application, stack_hint=factory)
-    version = settings.version or applications.code_stamp(root or applications.main_root())
     application_name, name = host.supervisor_key(
         application=reference,
         database_url=settings.database_url,

@@ -41,6 +41,7 @@ def main() -> NoReturn:
     configure_logging(config["settings"]["log_level"])
     host.restore_interpreter(config)
     place.enter("supervisor")
+    place.set_version(config["version"])
     settings = Settings(**config["settings"])
     preloaded = preload(config["reference"])
     store = Store(settings.database_url, supervisor=True)

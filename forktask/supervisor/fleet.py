@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from uuid import UUID
 
-from forktask import host, process, runner
+from forktask import host, place, process, runner
 from forktask.capture import OutputReader
 from forktask.channel import Channel
 from forktask.channel import send as send_message
@@ -129,6 +129,7 @@ class Fleet:
         return {
             "parent": os.getpid(),
             "application": self.preloaded.reference,
+            "version": place.version(),
             "settings": asdict(self.settings),
             **host.interpreter_state(),
         }
