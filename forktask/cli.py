@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -19,7 +20,7 @@ from forktask.errors import ForkTaskError
 @click.pass_context
 def group(context: click.Context, app: str | None) -> None:
     """Background tasks of a Flask application."""
-    context.with_resource(_surroundings(app))
+    context.with_resource(_surroundings(app, getattr(context.find_root().obj, "load_app", None)))
 
 
 @group.command()
@@ -43,7 +44,11 @@ def shown_url(url: str) -> str:
     return f"{head}{separator}{login.partition(':')[0]}{at}{host}"
 
 
-def _surroundings(app: str | None) -> AbstractContextManager[Any]:
+def _surroundings(app: str | None, load_app: Callable[[], Any] | None) -> AbstractContextManager[Any]:
+    """Return the context of the application: the one named, the one that the `flask` command found, or none."""
+    if app is None and load_app is not None:
+        context: AbstractContextManager[Any] = load_app().app_context()
+        return context
     if app is None:
         return nullcontext()
     sys.path.insert(0, os.getcwd())  # as `flask` and `python -m` do

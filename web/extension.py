@@ -11,7 +11,6 @@ from pathlib import Path
 from flask import Flask, current_app, has_app_context
 
 from forktask import ConfigurationError, ForkTaskError, Runtime, Settings, load_settings
-from forktask.cli import group
 from forktask.web.widgets import blueprint
 
 log = logging.getLogger("forktask.web")
@@ -83,7 +82,6 @@ class ForkTask:
         app.extensions["forktask"] = ApplicationState(settings=settings, runtime=runtime, owner=self._owner)
         app.register_blueprint(blueprint, url_prefix=settings.url_prefix)
         app.before_request(FirstRequest(runtime))
-        app.cli.add_command(group, "forktask")
 
 
 class FirstRequest:
