@@ -1,0 +1,212 @@
+"""A runtime with a supervisor of its own for each test, and proof that nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+import pytest
+
+from forktask import process
+from forktask.config import Settings
+from forktask.identity import Identity
+from forktask.proof import identity_of
+from forktask.rows import SupervisorRow
+from forktask.runtime import Runtime
+from forktask.status import TaskStatus
+from forktask.store import Store
+from tests.databases import KINDS, database_url
+from tests.waiting import wait_until
+
+MARK = "TEST_RUNTIME_ID"
+"""Environment variable that every process of one runtime inherits."""
+PATIENCE = 30.0
+
+QUICK: dict[str, Any] = {
+    "app": "tests.zoo:",
+    "version": "test",
+    "sample_interval": 0.05,
+    "heartbeat_interval": 0.5,
+    "stop_timeout": 0.3,
+    "idle_exit": 1.0,
+}
+
+_current: Runtime | None = None
+
+
+def _resolve() -> Runtime | None:
+    return _current
+
+
+class MakeRuntime(Protocol):
+    """Makes a runtime with other settings, and makes it the current one."""
+
+    def __call__(self, **settings: Any) -> Runtime: ...
+
+
+@contextmanager
+def runtimes(url: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRuntime]:
+    """Yield what makes runtimes on one database; at the end nothing of them may be left."""
+    global _current
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+    Runtime.use(_resolve)
+    made: list[Runtime] = []
+
+    def make(**settings: Any) -> Runtime:
+        global _current
+        given = {"database_url": url, "runtime_dir": str(directory / "run"), **QUICK, **settings}
+        _current = Runtime(Settings(**given))
+        made.append(_current)
+        return _current
+
+    try:
+        yield make
+    finally:
+        _current = None
+        for runtime in made:
+            runtime.close()
+        end_all(mark)
+
+
+def end_all(mark: str) -> None:
+    """End the supervisors that carry the mark as a service manager does; fail if anything else stays."""
+
+    def asked() -> bool:
+        found = marked(mark)
+        for one in found:
+            if is_supervisor(one):
+                _send(one, signal.SIGCONT)
+                _send(one, signal.SIGTERM)
+        return not found
+
+    try:
+        wait_until(asked, timeout=15)
+    except AssertionError:
+        left = marked(mark)
+        told = [f"{one.pid} {' '.join(one.cmdline())}" for one in left if one.is_running()]
+        for one in left:
+            _send(one, signal.SIGKILL)
+        pytest.fail("left running: " + "; ".join(told), pytrace=False)
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Return the processes of a runtime, zombies left out."""
+    found = []
+    for one in psutil.process_iter():
+        try:
+            if one.pid != os.getpid() and one.environ().get(MARK) == mark:
+                found.append(one)
+        except psutil.Error:
+            continue
+    return found
+
+
+def is_supervisor(one: psutil.Process) -> bool:
+    """Return True for a supervisor; its forked runners share its command line and are told by their parent."""
+    try:
+        parent = one.parent()
+        return "supervisor" in one.cmdline() and not (parent is not None and "supervisor" in parent.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _send(one: psutil.Process, number: int) -> None:
+    try:
+        one.send_signal(number)
+    except psutil.Error:
+        return
+
+
+@pytest.fixture
+def make_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRuntime]:
+    """Give what makes runtimes on an SQLite database of this test."""
+    with database_url("sqlite", tmp_path) as url, runtimes(url, tmp_path, monkeypatch) as make:
+        yield make
+
+
+@pytest.fixture
+def runtime(make_runtime: MakeRuntime) -> Runtime:
+    """Give a runtime on SQLite; it is the current one."""
+    return make_runtime()
+
+
+@pytest.fixture(params=KINDS)
+def make_runtime_each(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeRuntime]:
+    """Give what makes runtimes, on each kind of database in turn."""
+    with database_url(request.param, tmp_path) as url, runtimes(url, tmp_path, monkeypatch) as make:
+        yield make
+
+
+@pytest.fixture
+def runtime_each(make_runtime_each: MakeRuntime) -> Runtime:
+    """Give a runtime, on each kind of database in turn; it is the current one."""
+    return make_runtime_each()
+
+
+def supervisors(store: Store) -> list[SupervisorRow]:
+    """Return the rows of supervisors whose process lives."""
+    return [row for row in store.supervisors() if process.is_alive(identity_of(row))]
+
+
+def the_supervisor(store: Store) -> Identity:
+    """Wait for the only living supervisor and return who it is."""
+    found = wait_until(lambda: supervisors(store), PATIENCE, "a supervisor")
+    assert len(found) == 1, found
+    return identity_of(found[0])
+
+
+def runner_of(status: TaskStatus) -> Identity:
+    """Wait until an attempt is under way and return its process."""
+
+    def found() -> Identity | None:
+        row = status.refresh().row
+        if row.runner_pid is None or row.runner_start_ticks is None:
+            assert not status.is_final, status.row
+            return None
+        return Identity(
+            boot_id=row.runner_boot_id or "",
+            pid_namespace=row.runner_pid_namespace or "",
+            pid=row.runner_pid,
+            start_ticks=row.runner_start_ticks,
+        )
+
+    return wait_until(found, PATIENCE, "a runner")
+
+
+def wait_for(status: TaskStatus, fits: Callable[[TaskStatus], object], what: str = "") -> TaskStatus:
+    """Return the status once its row fits; fail at once if it has ended otherwise."""
+
+    def looked() -> bool:
+        if fits(status.refresh()):
+            return True
+        assert not status.is_final, f"ended while waiting for {what or fits}: {status.row}\n{status.attempts()}"
+        return False
+
+    wait_until(looked, PATIENCE, what or f"{status!r} to fit")
+    return status
+
+
+def wait_message(status: TaskStatus, message: str) -> TaskStatus:
+    """Return the status once the task has said `message`."""
+    return wait_for(status, lambda one: one.message == message, f"the message {message!r}")
+
+
+def ended(status: TaskStatus) -> TaskStatus:
+    """Return the status once it is final."""
+    status.wait(PATIENCE)
+    assert status.is_final, f"not final: {status.row}"
+    return status
+
+
+def gone(identity: Identity) -> None:
+    """Return once that process runs no more."""
+    wait_until(lambda: not process.is_alive(identity), PATIENCE, f"the end of pid {identity.pid}")

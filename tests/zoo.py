@@ -1,0 +1,426 @@
+"""The zoo: small tasks, shared by all tests. Importing it starts nothing."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forktask import Cause, LiveStatus, Retry, Task, TaskError, task
+
+SOON = Retry(attempts=3, backoff=0.05, jitter=0)
+
+
+def note(path: str, line: str) -> None:
+    """Append one line in one write."""
+    with open(path, "a") as file:
+        file.write(line + "\n")
+
+
+def wait_for_file(path: str) -> None:
+    """Return once the file is there, without reporting anything."""
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+@task
+def echo(status: LiveStatus) -> Any:
+    """Return the settings."""
+    return status.settings
+
+
+@task
+def nothing(status: LiveStatus) -> None:
+    """Do nothing at all."""
+
+
+@task
+def note_start(status: LiveStatus) -> None:
+    """Append the setting `n` to the file `path`."""
+    note(status.settings["path"], str(status.settings["n"]))
+
+
+@task
+def wait(status: LiveStatus) -> str:
+    """Wait for the file `path` without reporting; say that it has begun."""
+    status.update(1, "waiting")
+    wait_for_file(status.settings["path"])
+    return "waited"
+
+
+@task
+def wait_and_report(status: LiveStatus) -> str:
+    """Wait for the file `path`, reporting all the time."""
+    done = 0
+    while not os.path.exists(status.settings["path"]):
+        done += 1
+        status.update(message="waiting", done=done)
+        time.sleep(0.01)
+    return "waited"
+
+
+@task
+def report(status: LiveStatus) -> None:
+    """Report the keywords in `reports`, one after the other; after each wait for the file of that number."""
+    for number, keywords in enumerate(status.settings["reports"]):
+        status.update(**keywords)
+        wait_for_file(f"{status.settings['path']}.{number}")
+
+
+@task
+def track(status: LiveStatus) -> int:
+    """Go through `count` items; in the middle wait for the file `path`."""
+    items: Any = range(status.settings["count"])
+    if not status.settings.get("sized", True):
+        items = iter(items)
+    for item in status.track(items, message="Counting", unit="rows"):
+        if item == status.settings["count"] // 2:
+            wait_for_file(status.settings["path"])
+    return int(status.settings["count"])
+
+
+@task
+def phases(status: LiveStatus) -> None:
+    """Two phases; the second waits for the file `path` at its half."""
+    with status.phase("First", 40):
+        status.update(50)
+    with status.phase("Second", 60):
+        status.update(50)
+        wait_for_file(status.settings["path"])
+
+
+@task
+def warn(status: LiveStatus) -> None:
+    """Warn twice, keep a checkpoint, wait for the file `path`."""
+    status.warn("Row 3 is empty.")
+    status.warn("Row 7 is empty.")
+    status.checkpoint({"row": 7})
+    wait_for_file(status.settings["path"])
+
+
+@task
+def tqdm_bar(status: LiveStatus) -> None:
+    """A tqdm bar that stops in the middle until the file `path` is there."""
+    from tqdm import tqdm
+
+    for item in tqdm(range(100), desc="Loading", unit="rows", mininterval=0):
+        if item == 50:
+            wait_for_file(status.settings["path"])
+
+
+class CustomError(Exception):
+    """An error of the application."""
+
+
+@task
+def fail(status: LiveStatus) -> None:
+    """Report, then raise `CustomError`."""
+    status.update(42, "Reading the secret file")
+    raise CustomError("the secret is 1234")
+
+
+@task
+def fail_with_sentence(status: LiveStatus) -> None:
+    """Fail with a sentence for the person."""
+    raise TaskError(status.settings["sentence"])
+
+
+@task
+def exit_hard(status: LiveStatus) -> None:
+    """End the process with `os._exit`."""
+    os._exit(status.settings["code"])
+
+
+@task
+def exit_soft(status: LiveStatus) -> None:
+    """End the process with `sys.exit`."""
+    sys.exit(status.settings["code"])
+
+
+@task
+def kill_itself(status: LiveStatus) -> None:
+    """Die by the signal `number`."""
+    status.update(30, "about to die")
+    os.kill(os.getpid(), status.settings["number"])
+    time.sleep(60)
+
+
+@task
+def segfault(status: LiveStatus) -> None:
+    """Read what is not there."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.string_at(0)
+
+
+@task
+def interrupt(status: LiveStatus) -> None:
+    """Raise what Ctrl-C raises."""
+    raise KeyboardInterrupt
+
+
+@task
+def devour(status: LiveStatus) -> None:
+    """Take more memory than there is."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 64 * 2**20, used + 64 * 2**20))
+    hoard = []
+    while True:
+        hoard.append(bytearray(2**20))
+
+
+class DevourTask(Task):
+    """Takes more memory than there is at each of many attempts."""
+
+    retry = Retry(attempts=5, backoff=0.01, jitter=0)
+
+    def execute(self, status: LiveStatus) -> None:
+        devour(status)
+
+
+@task
+def return_object(status: LiveStatus) -> Any:
+    """Return what is not JSON."""
+    return {"when": object()}
+
+
+@task
+def return_large(status: LiveStatus) -> str:
+    """Return a text of `size` characters."""
+    return "x" * int(status.settings["size"])
+
+
+class ShortTask(Task):
+    """Has half a second."""
+
+    timeout = 0.5
+
+    def execute(self, status: LiveStatus) -> None:
+        wait.function(status)
+
+
+class ShortStubbornTask(Task):
+    """Has half a second and ignores SIGTERM."""
+
+    timeout = 0.5
+
+    def execute(self, status: LiveStatus) -> None:
+        stubborn(status)
+
+
+class TimeoutAgainTask(Task):
+    """Has half a second, and a second attempt, which ends."""
+
+    timeout = 0.5
+    retry = Retry(attempts=2, backoff=0.01, always=(Cause.TIMEOUT,))
+
+    def execute(self, status: LiveStatus) -> int:
+        if status.attempt == 1:
+            wait_for_file("/nowhere")
+        return status.attempt
+
+
+@task
+def clean_up(status: LiveStatus) -> None:
+    """Report or sleep until stopped; the `finally` block leaves a line in `notes`."""
+    try:
+        status.update(1, "ready")
+        while True:
+            time.sleep(0.01)
+            if status.settings.get("reports"):
+                status.update(2)
+    except Exception:  # a stop is no Exception
+        note(status.settings["notes"], "caught")
+    finally:
+        note(status.settings["notes"], "cleaned up")
+
+
+@task
+def stubborn(status: LiveStatus) -> None:
+    """Ignore SIGTERM and never report again; with a child that does the same."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    status.update(1, "ready")
+    while True:
+        time.sleep(1)
+
+
+@task
+def with_child(status: LiveStatus) -> None:
+    """Start a child that outlives nothing but SIGKILL, and wait; its pid is the message."""
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    status.update(1, str(child.pid))
+    if status.settings.get("leave"):
+        return
+    while True:
+        time.sleep(1)
+
+
+@task
+def leave_daemon(status: LiveStatus) -> None:
+    """Leave behind a process with a session of its own that holds the output; its pid is the message."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    print("left one behind")
+    status.update(50, str(child.pid))
+
+
+@task
+def tick(status: LiveStatus) -> None:
+    """Count in the file `path`.ticks until the file `path` is there."""
+    count = 0
+    while not os.path.exists(status.settings["path"]):
+        count += 1
+        Path(status.settings["path"] + ".ticks").write_text(str(count))
+        status.update(20, "ticking")
+        time.sleep(0.01)
+
+
+class TickTask(Task):
+    """Counts like `tick`, and has two seconds."""
+
+    timeout = 2
+
+    def execute(self, status: LiveStatus) -> None:
+        tick(status)
+
+
+class FlakyTask(Task):
+    """Fails until attempt 3; each attempt continues at the checkpoint."""
+
+    retry = SOON
+
+    def execute(self, status: LiveStatus) -> dict[str, Any]:
+        note(status.settings["notes"], f"{status.attempt} {status.resumed_from} {time.monotonic()}")
+        status.checkpoint({"attempt": status.attempt})
+        status.update(10 * status.attempt, f"attempt {status.attempt}")
+        if status.attempt < 3:
+            raise CustomError(f"attempt {status.attempt}")
+        return {"attempt": status.attempt}
+
+
+class OnlyOSErrorTask(Task):
+    """Is run again after an `OSError` only."""
+
+    retry = Retry(attempts=3, backoff=0.01, on=(OSError,))
+
+    def execute(self, status: LiveStatus) -> None:
+        if status.settings["matches"]:
+            raise ConnectionResetError("gone")
+        raise CustomError("wrong")
+
+
+class ResumableTask(Task):
+    """Waits for the file `path`; is always run again after an interruption."""
+
+    resumable = True
+
+    def execute(self, status: LiveStatus) -> dict[str, Any]:
+        note(status.settings["notes"], f"attempt {status.attempt}")
+        wait.function(status)
+        return {"attempt": status.attempt}
+
+
+class LostAgainTask(Task):
+    """Waits for the file `path`; is run again when it was lost."""
+
+    retry = Retry(attempts=2, backoff=0.01, always=(Cause.SUPERVISOR_GONE,))
+
+    def execute(self, status: LiveStatus) -> int:
+        wait.function(status)
+        return status.attempt
+
+
+class SpawnedTask(Task):
+    """Starts in an interpreter of its own."""
+
+    start_method = "spawn"
+    retry = Retry(attempts=2, backoff=0.01)
+
+    def execute(self, status: LiveStatus) -> list[str]:
+        if status.settings.get("fails") and status.attempt == 1:
+            raise CustomError("first")
+        return sys.argv[1:] + Path("/proc/self/cmdline").read_text().split("\0")
+
+
+class PrivateTask(Task):
+    """Has private arguments."""
+
+    retry = SOON
+
+    @classmethod
+    def get_private_arguments(cls) -> Mapping[str, Any]:
+        return {"key": "s3cret"}
+
+    def execute(self, status: LiveStatus) -> str:
+        if "path" in status.settings:
+            wait.function(status)
+        if status.attempt < status.settings.get("fails_until", 0):
+            raise CustomError("not yet")
+        return str(self.private_arguments["key"])
+
+
+@task
+def speak(status: LiveStatus) -> None:
+    """Write to standard output, standard error, logging, and through a child; in this order."""
+    print("one: print")
+    print("two: stderr", file=sys.stderr)
+    logging.getLogger("zoo").info("three: logging")
+    subprocess.run(["/bin/sh", "-c", "echo four: child"], check=True)
+    os.write(1, b"five: descriptor\n")
+    status.log.warning("six: status.log")
+    print("seven: no newline", end="")
+    if path := status.settings.get("path"):
+        print(flush=True)
+        wait_for_file(path)
+
+
+@task
+def write_bytes(status: LiveStatus) -> None:
+    """Write the bytes that `hex` spells."""
+    os.write(1, bytes.fromhex(status.settings["hex"]))
+
+
+@task
+def log_long(status: LiveStatus) -> None:
+    """Log one record of `size` characters."""
+    status.log.info("%s", "é" * status.settings["size"])
+
+
+@task
+def flood(status: LiveStatus) -> None:
+    """Write `size` bytes in lines of 100."""
+    line = b"x" * 99 + b"\n"
+    block = line * 1000
+    for _ in range(status.settings["size"] // len(block)):
+        os.write(1, block)
+
+
+@task
+def use_pool(status: LiveStatus) -> list[int]:
+    """Compute in forked processes of multiprocessing."""
+    import multiprocessing
+
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(abs, [-1, -2, -3])
+
+
+@task
+def fork_and_raise(status: LiveStatus) -> str:
+    """Fork by hand; the child comes back out of `execute` with an error."""
+    pid = os.fork()
+    if pid == 0:
+        raise CustomError("in the child")
+    os.waitpid(pid, 0)
+    if path := status.settings.get("path"):
+        wait_for_file(path)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
