@@ -8,7 +8,7 @@ import pytest
 
 from forktask.store import Store
 from forktask.tables import metadata
-from tests.databases import KINDS, database_url
+from tests.databases import KINDS, database_url, order
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -24,10 +24,9 @@ def store(url: str) -> Iterator[Store]:
     store = Store(url)
     store.create_tables()
     yield store
-    with store.database.engine.connect() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(table.delete())
     store.close()
+    for table in metadata.tables:
+        order(url, f"DELETE FROM {table}")
 
 
 @pytest.fixture

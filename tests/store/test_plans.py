@@ -1,0 +1,144 @@
+"""No look at the table grows slower with the rows that are final."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import pytest
+
+from forktask.rows import new_id
+from forktask.states import State
+from forktask.store import Store
+from forktask.store.claims import select_due, select_unknown, update_claimed
+from forktask.store.conditions import padded
+from forktask.store.saving import select_requests, update_end, update_sample
+from forktask.store.statuses import select_status, select_statuses
+from forktask.store.supervisors import select_running_count, select_under_way
+from forktask.store.waiting import select_bound, select_waiting
+from forktask.tables import STATUS
+from tests.databases import KINDS, database_url, order
+from tests.store.examples import RUNNER, a_row, inserted, running
+
+FINAL_ROWS = 20_000
+
+NEW_ID = {
+    "sqlite": "lower(hex(randomblob(16)))",
+    "postgresql": "gen_random_uuid()",
+    "mariadb": "REPLACE(UUID(), '-', '')",
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def full_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Give a store with twenty thousand final rows beside a few that are not."""
+    with database_url(request.param, tmp_path_factory.mktemp("full")) as url:
+        store = Store(url)
+        for owner in ("bob", "eve"):
+            inserted(store, state=State.COMPLETED, owner=owner, task=f"task of {owner}")
+        others = ", ".join(column.name for column in STATUS.c if column.name != "id")
+        copy = (
+            f"INSERT INTO forktask_status (id, {others}) SELECT {NEW_ID[request.param]}, {others} FROM forktask_status"
+        )
+        count = 2
+        while count < FINAL_ROWS:
+            order(url, copy)
+            count *= 2
+        for _ in range(5):
+            inserted(store)
+            running(store)
+        inserted(store, state=State.PAUSED)
+        order(url, "ANALYZE TABLE forktask_status" if request.param == "mariadb" else "ANALYZE")
+        yield store
+        store.close()
+
+
+def plan(store: Store, build: Any, arguments: tuple[Hashable, ...], values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the plan of a statement, a row of the answer each."""
+    explain = "EXPLAIN QUERY PLAN " if store.database.is_sqlite else "EXPLAIN "
+
+    def work(cursor: Any) -> list[dict[str, Any]]:
+        statement = store.database.compiled(build, *arguments)
+        cursor.execute(explain + statement.sql, statement.parameters(values))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    return store.database.run(work)
+
+
+def scans(store: Store, steps: list[dict[str, Any]]) -> list[str]:
+    """Return the steps that read the whole table, or a whole index that is not limited to what lives."""
+    if store.database.kind == "mariadb":
+        return [str(step) for step in steps if step["type"] in ("ALL", "index") or int(step["rows"] or 0) > 1000]
+    told = [str(step.get("detail") or step.get("QUERY PLAN")) for step in steps]
+    if store.database.is_sqlite:
+        return [step for step in told if re.search(r"SCAN forktask_status(?! USING INDEX forktask_status_live)", step)]
+    return [step for step in told if "Seq Scan on forktask_status" in step]
+
+
+LOOKS: dict[str, tuple[Any, tuple[Hashable, ...], dict[str, Any]]] = {
+    "due": (select_due, (2,), padded("task", [a_row().task, "b"]) | {"limit": 10}),
+    "unknown": (select_unknown, (1,), padded("task", ["b"]) | {"microseconds": 1}),
+    "waiting": (select_waiting, (), {}),
+    "bound": (select_bound, (), {}),
+    "get": (select_status, (), {"status_id": new_id()}),
+    "requests": (select_requests, (2,), padded("id", [new_id(), new_id()])),
+    "under way": (select_under_way, (False,), {}),
+    "under way with others": (select_under_way, (True,), {"supervisor_id": new_id()}),
+    "running here": (select_running_count, (), {"boot_id": RUNNER.boot_id}),
+    "what is live of an owner": (
+        select_statuses,
+        ((State.PAUSED, State.QUEUED, State.RUNNING), False, True),
+        {"owner": "nobody", "limit": 10},
+    ),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_look_does_not_scan_what_is_final(full_store: Store, look: str) -> None:
+    build, arguments, values = LOOKS[look]
+    steps = plan(full_store, build, arguments, values)
+    assert scans(full_store, steps) == [], steps
+
+
+def test_a_write_finds_its_row_by_the_key(full_store: Store) -> None:
+    row = a_row()
+    sample = {"status_id": row.id, "this_attempt": 1, "now": row.created_at}
+    sample |= dict.fromkeys(("percent", "message", "done", "total", "unit", "warnings", "checkpoint"))
+    end = sample | {"result": None, "cause": None, "error": None, "reference": None, "finished_at": row.created_at}
+    claim = {"status_id": row.id, "supervisor_id": new_id(), "now": row.created_at}
+    claim |= {"runner_boot_id": "b", "runner_pid_namespace": "1", "runner_pid": 1, "runner_start_ticks": 1}
+    for build, arguments, values in (
+        (update_sample, (), sample),
+        (update_end, (State.COMPLETED, True), end),
+        (update_claimed, (full_store.database.kind == "postgresql",), claim),
+    ):
+        if build is update_claimed and not full_store.database.has_returning:
+            continue
+        steps = plan(full_store, build, arguments, values)
+        assert scans(full_store, steps) == [], steps
+
+
+def test_what_is_due_comes_in_the_order_of_the_index(full_store: Store) -> None:
+    build, arguments, values = LOOKS["due"]
+    told = str(plan(full_store, build, arguments, values)).lower()
+    assert "temp b-tree" not in told
+    assert "filesort" not in told
+
+
+def test_the_check_of_plans_sees_a_scan(full_store: Store) -> None:
+    order(
+        full_store.url,
+        "DROP INDEX forktask_status_live" + (" ON forktask_status" if full_store.database.kind == "mariadb" else ""),
+    )
+    try:
+        build, arguments, values = LOOKS["under way"]
+        assert scans(full_store, plan(full_store, build, arguments, values))
+    finally:
+        full_store.create_tables()
+
+
+def test_no_index_covers_what_progress_writes() -> None:
+    written = {"percent", "message", "done", "total", "unit", "warnings", "checkpoint", "updated_at"}
+    assert not written & {column.name for index in STATUS.indexes for column in index.columns}

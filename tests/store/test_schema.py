@@ -1,0 +1,105 @@
+"""Tables appear when they are needed, whoever needs them first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+
+from forktask.store import Store
+from forktask.tables import STATUS, metadata
+from tests.databases import KINDS, database_url, order
+from tests.store.examples import a_row, inserted, read
+from tests.store.forking import forked
+
+
+@pytest.fixture(params=KINDS)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with database_url(request.param, tmp_path) as url:
+        yield url
+
+
+def indexes(store: Store) -> set[str | None]:
+    return {index["name"] for index in inspect(store.database.engine).get_indexes("forktask_status")}
+
+
+def test_eight_processes_create_the_tables_at_once(empty_url: str) -> None:
+    def create() -> str:
+        store = Store(empty_url)
+        store.create_tables()
+        row = inserted(store)
+        return str(store.get(row.id) == row)
+
+    assert forked([create] * 8) == ["True"] * 8
+    store = Store(empty_url)
+    assert set(inspect(store.database.engine).get_table_names()) == set(metadata.tables)
+    assert indexes(store) == {index.name for index in STATUS.indexes}
+    assert len(store.find()) == 8
+    store.close()
+
+
+def test_eight_processes_insert_at_once_where_there_is_no_table(empty_url: str) -> None:
+    def insert() -> str:
+        inserted(Store(empty_url))
+        return "inserted"
+
+    assert forked([insert] * 8) == ["inserted"] * 8
+    store = Store(empty_url)
+    assert len(store.find()) == 8
+    store.close()
+
+
+@pytest.mark.parametrize("supervisor", [False, True])
+def test_whoever_looks_first_finds_empty_tables(empty_url: str, supervisor: bool) -> None:
+    store = Store(empty_url, supervisor=supervisor)
+    assert store.find() == []
+    assert store.save([], [], []) == set()
+    row = inserted(store)
+    assert read(store, row) == row
+    store.close()
+
+
+def test_tables_are_created_and_dropped_twice_without_complaint(empty_url: str) -> None:
+    store = Store(empty_url)
+    for _ in range(2):
+        store.create_tables()
+        store.create_tables()
+        store.ensure_tables()
+        inserted(store)
+        store.drop_tables()
+        store.drop_tables()
+    store.ensure_tables()
+    assert store.find() == []
+    store.close()
+
+
+def test_an_index_that_is_missing_is_created(empty_url: str) -> None:
+    store = Store(empty_url)
+    store.create_tables()
+    on_table = " ON forktask_status" if empty_url.startswith("mariadb") else ""
+    store.close()
+    order(empty_url, f"DROP INDEX forktask_status_live{on_table}")
+    assert "forktask_status_live" not in indexes(store)
+    store.create_tables()
+    assert "forktask_status_live" in indexes(store)
+    store.close()
+
+
+def test_the_folder_of_the_file_is_created(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/instance/deep/forktask.sqlite")
+    store.insert(a_row())
+    assert (tmp_path / "instance/deep/forktask.sqlite").is_file()
+    store.close()
+
+
+@pytest.mark.parametrize("supervisor", [False, True])
+def test_sqlite_runs_in_wal_with_synchronous_normal(tmp_path: Path, supervisor: bool) -> None:
+    store = Store(f"sqlite:///{tmp_path}/forktask.sqlite", supervisor=supervisor)
+    store.create_tables()
+    with store.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == (50 if supervisor else 5000)
+    store.close()
