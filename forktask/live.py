@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from math import inf, isfinite
+from math import isfinite
 from operator import index
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -179,7 +180,7 @@ def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        return inf if value > 0 else -inf
+        return sys.float_info.max if value > 0 else -sys.float_info.max
     except (TypeError, ValueError):
         raise _wrong_type(name, "a number", value) from None
 

@@ -69,7 +69,8 @@ class Bar:
         """Return where `percent` of the present range stands on the whole bar; None if it is no number."""
         if not isfinite(percent):
             return None
-        return self._low + self._scale * (0.0 if percent < 0 else 100.0 if percent > 100 else percent)
+        share = self._low + self._scale * (0.0 if percent < 0 else 100.0 if percent > 100 else percent)
+        return share if share < 100 else 100.0
 
     def derived(self, done: int | None, total: int | None, otherwise: float | None) -> float | None:
         """Return where the counts put the bar, or `otherwise` if they say nothing."""
@@ -169,7 +170,9 @@ def derived_percent(done: int | None, total: int | None) -> float | None:
         return None
     if total is None:
         return min(95.0, 20 * log10(1 + max(0, done)))
-    return min(100.0, max(0.0, 100 * done / total)) if total > 0 else None
+    if total <= 0:
+        return None
+    return 0.0 if done <= 0 else 100.0 if done >= total else 100 * done / total
 
 
 def _length(items: Iterable[object]) -> int | None:
