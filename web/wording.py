@@ -35,8 +35,8 @@ class Wording:
     """Empty where the message says it all."""
     figure: str
     """The share as it is read: `62%`."""
-    share: float | None
-    """0 to 100 for the bar; None: nobody knows."""
+    share: str | None
+    """0 to 100 for the bar, to a tenth; None: nobody knows."""
     count: str
     """`124 000 of 200 000 rows`."""
     message: str
@@ -74,7 +74,7 @@ def describe(status: TaskStatus, now: datetime) -> Wording:
         title=clean(status.title or status.task, LONGEST_TITLE),
         headline="" if message and look == "running" else _headline(status, now),
         figure="" if share is None or failed or state is State.QUEUED else f"{math.floor(share)}%",
-        share=share,
+        share=None if share is None else f"{share:.4g}",
         count=_count(status),
         message=message,
         problem=_problem(status) if failed else "",

@@ -2,7 +2,7 @@
 // Works with htmx 2 and 4, and needs nothing of the page: no inline script, no eval.
 "use strict";
 (() => {
-  const LONGEST_PAUSE = 30_000;
+  const LONGEST_PAUSE = 10_000;
   const FINAL = ["completed", "failed", "cancelled", "lost"];
   const seen = new Map(); // id of a status → what its widget showed last
   const tags = new WeakMap(); // frame → ETag of the answer that it shows
@@ -44,18 +44,23 @@
     return !unchanged;
   };
 
+  // As it was sent: the bar itself may still be on its way there.
+  const shareOf = (element) => {
+    const { forktaskPercent: percent } = element.dataset;
+    return percent === undefined ? null : Number(percent);
+  };
+
   const raise = (element, name) => {
     const { forktask: id, forktaskState: state } = element.dataset;
-    const percent = element.querySelector("progress[value]")?.value ?? null;
+    const percent = shareOf(element);
     element.dispatchEvent(new CustomEvent(`forktask:${name}`, { bubbles: true, detail: { id, state, percent } }));
   };
 
   // The new bar starts where the old one stood, so that its width can move.
-  const glide = (bar, from) => {
-    const to = bar?.getAttribute("value");
-    if (from == null || to == null || Number(to) <= from) return;
+  const glide = (bar, from, to) => {
+    if (!bar || from === null || to === null || to <= from) return;
     bar.value = from;
-    requestAnimationFrame(() => requestAnimationFrame(() => { bar.value = Number(to); }));
+    requestAnimationFrame(() => requestAnimationFrame(() => { bar.value = to; }));
   };
 
   // What turns goes on turning where the replaced one stood.
@@ -73,12 +78,11 @@
   const follow = (element) => {
     const { forktask: id, forktaskState: state, forktaskSpoken: spoken } = element.dataset;
     align(element);
-    const bar = element.querySelector("progress");
-    const value = bar?.hasAttribute("value") ? bar.value : null;
+    const value = shareOf(element);
     const before = seen.get(id);
     seen.set(id, { state, value, quarter: Math.floor((value ?? 0) / 25), html: element.innerHTML });
     if (!before || before.html === element.innerHTML) return;
-    glide(bar, before.value);
+    glide(element.querySelector("progress"), before.value, value);
     if (before.state !== state || before.quarter !== seen.get(id).quarter) speak(element, spoken);
     raise(element, "progress");
     if (before.state !== state && FINAL.includes(state)) raise(element, state);

@@ -1,0 +1,124 @@
+"""A browser, and sites to look at."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.e2e.serving import ROOT, Server
+from tests.waiting import wait_until
+
+CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; without one the tests are skipped at a desk and fail where CI is true."""
+    if not Path(CHROMIUM).exists():
+        missing = f"there is no browser at {CHROMIUM}: apt-get install chromium"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    expect.set_options(timeout=15_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser may complain of in this test; see `page`."""
+    return ["favicon.ico"]
+
+
+@pytest.fixture
+def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
+    """A tab that complains of nothing: no violation of the Content-Security-Policy, no error in a script."""
+    page = context.new_page()
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(f"{message.type}: {message.text} {message.location}"))
+    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: heard.append(f"dialog: {dialog.message}"))
+    yield page
+    assert not [text for text in heard if not any(allowed in text for allowed in complaints)]
+
+
+@pytest.fixture(scope="session")
+def steered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The site of steered.py."""
+    folder = tmp_path_factory.mktemp("steered")
+    server = Server("tests.e2e.steered:app", folder, {"STEERED_FOLDER": str(folder)})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The demo, in a folder of its own, as after a fresh clone."""
+    folder = tmp_path_factory.mktemp("demo")
+    shutil.copy(ROOT / "demo_app.py", folder)
+    shutil.copytree(ROOT / "demo", folder / "demo", ignore=shutil.ignore_patterns("__pycache__"))
+    server = Server("demo_app:app", folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """A running task that does as it is told."""
+
+    id: str
+    pipe: int
+
+    def tell(self, **order: Any) -> None:
+        """Write one order."""
+        os.write(self.pipe, json.dumps(order).encode() + b"\n")
+
+
+def writing_end(path: Path) -> int | None:
+    """Return a descriptor of the pipe as soon as somebody reads it."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None
+
+
+@pytest.fixture
+def steer(steered: Server, page: Page, tmp_path: Path) -> Iterator[Any]:
+    """Return a function that starts a task, as the person of `page`; all are ended after the test."""
+    tasks: list[Steered] = []
+
+    def start() -> Steered:
+        path = tmp_path / f"pipe{len(tasks)}"
+        os.mkfifo(path)
+        status_id = page.request.post(f"{steered.url}/start", form={"pipe": str(path)}).text()
+        tasks.append(Steered(status_id, wait_until(lambda: writing_end(path), 30, "the task to open its pipe")))
+        return tasks[-1]
+
+    yield start
+    for task in tasks:
+        with suppress(BrokenPipeError):  # it ended by itself
+            task.tell(end=True)
+        os.close(task.pipe)

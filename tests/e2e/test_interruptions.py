@@ -1,0 +1,85 @@
+"""The widget when something comes between it and its server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.serving import Server
+from tests.e2e.test_widget import PART, VALUE, Steer, polls_of, pump, show
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    return ["favicon.ico", "net::ERR_", "404 (NOT FOUND)", "htmx:sendError", "htmx:afterRequest"]
+
+
+@pytest.fixture
+def steered(tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own, so that it can be stopped."""
+    server = Server("tests.e2e.steered:app", tmp_path, {"STEERED_FOLDER": str(tmp_path)})
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_the_bar_survives_the_end_of_the_web_server(page: Page, steered: Server, steer: Steer) -> None:
+    task = steer()
+    show(page, steered, task)
+    task.tell(percent=40)
+    expect(page.locator(VALUE)).to_have_attribute("value", "40")
+    steered.stop()
+    expect(page.get_by_text("No connection")).to_be_visible()
+    task.tell(percent=60)
+    steered.start()
+    expect(page.locator(VALUE)).to_have_attribute("value", "60")
+    expect(page.get_by_text("No connection")).to_be_hidden()
+    task.tell(end=True)
+    expect(page.locator(PART)).to_contain_text("Done")
+
+
+def test_a_login_page_does_not_end_up_in_the_bar(page: Page, steered: Server, steer: Steer) -> None:
+    task = steer()
+    show(page, steered, task)
+    task.tell(percent=40)
+    expect(page.locator(VALUE)).to_have_attribute("value", "40")
+    page.request.post(f"{steered.url}/session", data={"closed": True})
+    expect(page.get_by_text("Please sign in again")).to_be_visible()
+    expect(page.locator(VALUE)).to_have_attribute("value", "40")
+    task.tell(percent=60)
+    page.request.post(f"{steered.url}/session", data={})
+    expect(page.locator(VALUE)).to_have_attribute("value", "60")
+    expect(page.get_by_text("Please sign in again")).to_be_hidden()
+
+
+def test_a_bar_that_is_no_longer_mine_says_so_and_stops(page: Page, steered: Server, steer: Steer) -> None:
+    page.request.post(f"{steered.url}/session", data={"who": "Ada"})
+    mine = steer()
+    page.request.post(f"{steered.url}/session", data={})
+    open_to_all = steer()
+    page.request.post(f"{steered.url}/session", data={"who": "Ada"})
+    show(page, steered, mine, open_to_all)
+    asked, others = polls_of(page, 0), polls_of(page, 1)
+    page.request.post(f"{steered.url}/session", data={"who": "Bob"})
+    expect(page.locator(PART).first).to_contain_text("can no longer be shown")
+    before, others_before = asked(), others()
+    pump(page, lambda: others() >= others_before + 4, "the other bar to ask four times more")
+    assert asked() == before
+
+
+def test_without_javascript_a_link_leads_to_a_page_that_refreshes_itself(
+    browser: Browser, steered: Server, page: Page, steer: Steer
+) -> None:
+    task = steer()
+    task.tell(percent=40)
+    context = browser.new_context(java_script_enabled=False)
+    quiet = context.new_page()
+    show(quiet, steered, task)
+    quiet.get_by_role("link", name="Refresh").click()
+    expect(quiet.locator(VALUE)).to_have_attribute("value", "40")
+    task.tell(end=True)
+    expect(quiet.locator(PART)).to_contain_text("Done")
+    context.close()

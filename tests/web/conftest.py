@@ -1,0 +1,45 @@
+"""A small application, with its own database, for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from forktask.store import Store
+from forktask.web import ForkTask
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Flask:
+    """An application that does not know forktask yet."""
+    for folder in ("templates", "static", "instance"):
+        (tmp_path / folder).mkdir()
+    app = Flask("site", root_path=str(tmp_path), instance_path=str(tmp_path / "instance"))
+    app.config.update(
+        SECRET_KEY="only for tests", TESTING=True, FORKTASK_START_METHOD="inline", FORKTASK_APP="site:app"
+    )
+    return app
+
+
+@pytest.fixture
+def app(bare: Flask) -> Flask:
+    ForkTask(bare)
+    return bare
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def store(app: Flask) -> Iterator[Store]:
+    """The application's table, to put rows into."""
+    store = Store(app.extensions["forktask"].settings.database_url)
+    store.ensure_tables()
+    yield store
+    store.close()
