@@ -95,9 +95,15 @@ def exec_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return clean
 
 
+def import_path() -> list[str]:
+    """Return `sys.path` without what imports ignore, such as `Path` objects."""
+    entries: list[object] = [*sys.path]
+    return [entry for entry in entries if isinstance(entry, str)]
+
+
 def interpreter_state() -> dict[str, Any]:
     """Return what a new interpreter needs to import as this one does; JSON."""
-    return {"sys_path": list(sys.path), "python_path": os.environ.get("PYTHONPATH")}
+    return {"sys_path": import_path(), "python_path": os.environ.get("PYTHONPATH")}
 
 
 def restore_interpreter(state: Mapping[str, Any]) -> None:

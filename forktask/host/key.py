@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from forktask.host.environment import VOLATILE, is_among
+from forktask.host.environment import VOLATILE, import_path, is_among
 from forktask.host.machine import interpreter, mount_namespace, pid_namespace, umask
 
 
@@ -26,7 +26,7 @@ def supervisor_key(*, application: str, database_url: str, version: str, setting
         settings_digest,
         interpreter(),
         sys.prefix,
-        [str(entry) for entry in sys.path],
+        _import_path(application),
         _working_directory(),
         umask(),
         os.getegid(),
@@ -34,6 +34,15 @@ def supervisor_key(*, application: str, database_url: str, version: str, setting
         sorted((name, value) for name, value in os.environ.items() if not is_among(name, VOLATILE)),
     ]
     return _digest(lasting), _digest(full)
+
+
+def _import_path(application: str) -> list[str]:
+    """Return `sys.path` so that it is the same in a supervisor, which imported the application once more.
+
+    An application may add folders to it each time; the loader adds the one of a `file:` reference.
+    """
+    own = os.path.dirname(application.partition(":")[2].partition(":")[0]) if application.startswith("file:") else None
+    return list(dict.fromkeys(entry for entry in import_path() if entry != own))
 
 
 def _digest(parts: list[Any]) -> str:

@@ -89,6 +89,21 @@ def test_processes_that_differ_in_volatile_names_share_a_supervisor(plain: tuple
     assert all(len(name) == 16 and int(name, 16) for name in plain)
 
 
+@pytest.mark.parametrize(
+    ("application", "added"),
+    [("pkg:app", "sys.path.append(sys.path[-1])"), ("file:/srv/app.py:app", "sys.path.insert(0, '/srv')")],
+)
+def test_what_a_second_import_adds_to_the_path_leads_to_the_same_supervisor(application: str, added: str) -> None:
+    given = repr({"application": application})
+    assert keys(given=given, before=added) == keys(given=given)
+
+
+def test_a_path_that_is_no_text_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = host.interpreter_state()
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/elsewhere")])
+    assert json.loads(json.dumps(host.interpreter_state())) == before
+
+
 def test_a_removed_working_directory_is_no_obstacle(tmp_path: Path, plain: tuple[str, str]) -> None:
     gone = tmp_path / "release"
     gone.mkdir()
