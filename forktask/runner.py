@@ -76,6 +76,7 @@ def become_runner(output: int, sock: socket.socket, inherited: frozenset[int]) -
     os.dup2(output, 1)
     os.dup2(output, 2)
     descriptors.close_all_but({0, 1, 2, sock.fileno()}, inherited=inherited)
+    descriptors.hold_sqlite_locks(inherited)
     memory.offer_to_out_of_memory_killer()
     random.seed()
     if (numpy := sys.modules.get("numpy")) is not None:
