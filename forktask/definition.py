@@ -19,6 +19,7 @@ class TaskDefinition:
     """One registered task.
 
     Attributes:
+        module: Where it is defined, as another process imports it.
         timeout: Seconds that one attempt may run, time paused left out; None: no limit.
         resumable: An interrupted attempt is always followed by another.
         start_method: None: as the settings say.
@@ -27,6 +28,7 @@ class TaskDefinition:
     """
 
     name: str
+    module: str
     title: str
     execute: Execute
     parse_settings: Callable[[Any], Any]

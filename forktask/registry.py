@@ -35,6 +35,11 @@ def get(name: str) -> Any:
     return task
 
 
+def tasks() -> list[Any]:
+    """Return all registered tasks."""
+    return list(_tasks.values())
+
+
 def names() -> list[str]:
     """Return the names of all registered tasks, sorted."""
     return sorted(_tasks)

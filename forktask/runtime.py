@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from forktask import application as applications
-from forktask import clock, config, host, place, process
+from forktask import clock, config, host, place, process, registry
 from forktask.call import Call, row_of
 from forktask.config import Settings
 from forktask.errors import LaunchError, StateError, StatusNotFoundError
@@ -95,7 +95,7 @@ class Runtime:
         place.refuse_while_preloading()
         method = self._method(call)
         if method is StartMethod.FORK:
-            self._refuse_threads()
+            forking.refuse_threads()
         bound = method in (StartMethod.FORK, StartMethod.INLINE) or bool(call.shell or call.private)
         row = row_of(call, method if bound else None)
         self.store.insert(row)
@@ -113,25 +113,13 @@ class Runtime:
         place.refuse_while_preloading()
         row = row_of(replace(call, queue=call.queue or "default"), None)
         self.store.insert(row)
-        try:
-            if row.run_after is None:
-                self.doorbell.ring(["start", str(row.id), row.task])
-            else:
-                self.doorbell.ring(["hello"])
-        except LaunchError as error:
-            log.warning("id=%s waits for a worker: %s", row.id, error)
+        self._ring(row.id, _start(row) if row.run_after is None else ["hello"])
         return row
 
     def _method(self, call: Call) -> StartMethod:
         if call.shell:
             return StartMethod.SPAWN
         return call.start_method or call.definition.start_method or self.settings.start_method
-
-    def _refuse_threads(self) -> None:
-        if (threads := process.thread_count()) > 1:
-            raise LaunchError(
-                f"start method fork needs a process with one thread; this one has {threads}: use forkserver"
-            )
 
     def _start(self, row: StatusRow, call: Call, method: StartMethod, bound: bool) -> None:
         if method is StartMethod.FORK:
@@ -140,7 +128,7 @@ class Runtime:
             order = Order(id=str(row.id), task=row.task, private=dict(call.private), bound=True)
             forking.start(self.settings, order, self._context)
             return
-        arguments: dict[str, Any] = {"start_method": method.value}
+        arguments: dict[str, Any] = {"start_method": method.value, "module": call.definition.module}
         if bound:
             arguments |= {"bound": True, "shell": call.shell, "private": call.private}
         arrived = self.doorbell.ring(["start", str(row.id), row.task, arguments], must_arrive=bound)
@@ -184,7 +172,7 @@ class Runtime:
         age = (now - (row.run_after or row.created_at)).total_seconds()
         if row.start_method is None and age > WAKE_INTERVAL and clock.monotonic() - self._woken_at > WAKE_INTERVAL:
             self._woken_at = clock.monotonic()
-            self._ring(row.id, ["start", str(row.id), row.task])
+            self._ring(row.id, _start(row))
         return False
 
     def wake(self) -> None:
@@ -211,7 +199,7 @@ class Runtime:
     def resume(self, status_id: UUID) -> StatusRow:
         """Let a paused status go on."""
         if self.store.resume_waiting(status_id):
-            self._ring(status_id, ["start", str(status_id), ""])
+            self._ring(status_id, _start(self.get(status_id)))
         elif self.store.request_pause(status_id, False):
             self._ring(status_id, ["look", str(status_id)])
         return self._expect("resume", status_id, LIVE)
@@ -228,7 +216,7 @@ class Runtime:
             raise LaunchError("this status was started with arguments or code that are not stored: initiate it again")
         if not self.store.retry(status_id, row.attempt):
             raise StateError("retry", row.state, (State.FAILED, State.CANCELLED, State.LOST))
-        self._ring(status_id, ["start", str(status_id), ""])
+        self._ring(status_id, _start(row))
         return self.get(status_id)
 
     def _expect(self, verb: str, status_id: UUID, allowed: Collection[State]) -> StatusRow:
@@ -237,7 +225,7 @@ class Runtime:
             raise StateError(verb, row.state, [state for state in State if state in allowed])
         return row
 
-    def _ring(self, status_id: UUID, message: Sequence[str]) -> None:
+    def _ring(self, status_id: UUID, message: Sequence[Any]) -> None:
         """Save the supervisor the second until it would see for itself."""
         if self.settings.start_method is StartMethod.INLINE:
             return
@@ -259,6 +247,12 @@ class Runtime:
         self.doorbell.forget_after_fork()
         if "store" in self.__dict__:
             self.store.abandon()
+
+
+def _start(row: StatusRow) -> list[Any]:
+    """Return the message for a row that any supervisor may start."""
+    definition = registry.find(row.task)
+    return ["start", str(row.id), row.task, {"module": definition.module} if definition else {}]
 
 
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()

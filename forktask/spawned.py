@@ -18,6 +18,7 @@ from forktask import application, channel, descriptors, host, place, process, re
 from forktask.definition import TaskDefinition
 from forktask.progress import Page
 from forktask.states import Cause
+from forktask.supervisor.preload import import_module
 
 
 def main(shell: Sequence[str]) -> NoReturn:
@@ -36,6 +37,8 @@ def main(shell: Sequence[str]) -> NoReturn:
     runner.become_runner(1, sock, frozenset(descriptors.open_descriptors()) - {sock.fileno()})
     try:
         loaded = application.load(config["application"])
+        for module in config["modules"]:
+            import_module(module)
         order = channel.receive(sock)
         if order is None:
             os._exit(0)

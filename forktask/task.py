@@ -239,6 +239,7 @@ def _define(cls: type[Task]) -> TaskDefinition:
 
     return TaskDefinition(
         name=cls.name or registry.task_name(cls.__module__, cls.__qualname__),
+        module=registry.stable_module_name(cls.__module__),
         title=cls.title or words(cls.__name__),
         execute=execute,
         parse_settings=_settings_parser(cls),

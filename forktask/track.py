@@ -61,9 +61,11 @@ class Bar:
             self.show((self.derived(done, total, percent), message or said, done, total, unit))
 
     def move(self, percent: float) -> None:
-        """Show a share; message and counts stay."""
+        """Show a share unless the bar is there already; message and counts stay."""
         with self.lock:
-            self.show((self.mapped(percent), *self.report[1:]))
+            share = self.mapped(percent)
+            if share is not None and share > (self.report[0] or 0):
+                self.show((share, *self.report[1:]))
 
     def mapped(self, percent: float) -> float | None:
         """Return where `percent` of the present range stands on the whole bar; None if it is no number."""
@@ -113,6 +115,7 @@ class Track(Generic[T]):
 
     def chunks(self) -> Iterator[Iterator[T]]:
         """Yield iterators over the next items; who asks for the next one is through with the one before."""
+        self._bar.stop_if_asked()
         self._thread = threading.get_ident()
         try:
             self._report()

@@ -11,15 +11,22 @@ from forktask.supervisor.boot import serve_forked
 from forktask.supervisor.charge import Order
 
 
+def refuse_threads() -> None:
+    """Refuse to fork a process with threads: a lock that one of them holds stays locked for ever in the child.
+
+    Raises:
+        LaunchError: This process has more than one thread.
+    """
+    if (threads := process.thread_count()) > 1:
+        raise LaunchError(f"start method fork needs a process with one thread; this one has {threads}: use forkserver")
+
+
 def start(settings: Settings, order: Order, context: place.Context) -> None:
     """Fork a supervisor for one order out of this process.
 
     Raises:
-        LaunchError: This process has more than one thread (a lock that another thread holds would
-            stay locked for ever in the child), or the kernel refuses.
+        LaunchError: The kernel refuses.
     """
-    if (threads := process.thread_count()) > 1:
-        raise LaunchError(f"start method fork needs a process with one thread; this one has {threads}: use forkserver")
     try:
         process.double_fork(partial(serve_forked, settings, order, context))
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from forktask.states import FINAL, State
 from forktask.store.claims import Claims
 from forktask.store.database import Database
-from forktask.store.failures import StoreUnavailableError
+from forktask.store.failures import StoreRefusedError, StoreUnavailableError
 from forktask.store.orders import Orders
 from forktask.store.saving import Saving, insert_once, select_requests, update_end, update_sample
 from forktask.store.statuses import Statuses, select_status
@@ -25,13 +25,13 @@ HOT: Final[tuple[tuple[Any, ...], ...]] = (
 COUNTS: Final = (1, 2, 4, 8, 16)
 """Rows at once for which statements are compiled ahead."""
 
-__all__ = ["Store", "StoreUnavailableError"]
+__all__ = ["Store", "StoreRefusedError", "StoreUnavailableError"]
 
 
 class Store(Statuses, Claims, Saving, Orders, Supervisors, Waiting):
     """The tables of one database.
 
-    Its methods raise `StoreUnavailableError` where the same call may do later, `StoreError` where it will not.
+    Its methods raise `StoreUnavailableError` where the same call may do later, `StoreRefusedError` where it will not.
     They may be called from any thread.
 
     Args:

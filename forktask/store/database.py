@@ -140,7 +140,7 @@ class Database:
 
         Raises:
             StoreUnavailableError: The same may do later.
-            StoreError: It will not.
+            StoreRefusedError: It will not.
         """
         try:
             try:
@@ -213,7 +213,7 @@ class Database:
         """Create the tables and indexes that are missing.
 
         Raises:
-            StoreError: As `run` does.
+            StoreUnavailableError, StoreRefusedError: As `run` does.
         """
         self._change_schema(schema.create_tables)
 

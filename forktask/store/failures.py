@@ -13,6 +13,14 @@ from forktask.errors import StoreError
 class StoreUnavailableError(StoreError):
     """The database is away, busy or full: the same call may do later."""
 
+    transient = True
+
+
+class StoreRefusedError(StoreError):
+    """The database, or the type of a column, will never take this."""
+
+    transient = False
+
 
 REFUSED: Final = (
     exc.ArgumentError,
@@ -35,11 +43,11 @@ MISSING_TABLE: Final = frozenset({"42P01", 1146})
 """SQLSTATE of PostgreSQL, error number of MariaDB."""
 
 
-def failure(error: Exception) -> StoreError:
+def failure(error: Exception) -> StoreUnavailableError | StoreRefusedError:
     """Return what the store raises for an error of the driver."""
     driver = _driver_error(error)
     text = f"{type(driver).__name__}: {driver}".strip()
-    return StoreError(text) if _is_refused(driver) else StoreUnavailableError(text)
+    return StoreRefusedError(text) if _is_refused(driver) else StoreUnavailableError(text)
 
 
 def is_missing_table(error: Exception) -> bool:

@@ -16,6 +16,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 
 from forktask.columns import AwareUTC
+from forktask.store.failures import StoreRefusedError
 
 Statement = Select[Any] | Insert | Update | Delete
 Processor = Callable[[Any], Any] | None
@@ -79,8 +80,15 @@ class Compiled:
             self._constants[name] = processor(value) if processor else value
 
     def parameters(self, values: Values) -> Any:
-        """Return `values` as the driver takes them."""
-        bound = {name: process(values[name]) if process else values[name] for name, process in self._binds}
+        """Return `values` as the driver takes them.
+
+        Raises:
+            StoreRefusedError: A value is none of its column's type.
+        """
+        try:
+            bound = {name: process(values[name]) if process else values[name] for name, process in self._binds}
+        except (TypeError, ValueError, AttributeError) as error:
+            raise StoreRefusedError(f"{type(error).__name__}: {error}") from error
         bound.update(self._constants)
         return bound if self._order is None else [bound[name] for name in self._order]
 

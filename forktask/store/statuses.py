@@ -24,7 +24,7 @@ class Statuses:
         """Write a new row; it is committed when this returns.
 
         Raises:
-            StoreError: A row with this id is there already, among other reasons.
+            StoreRefusedError: A row with this id is there already, among other reasons.
         """
         values = row._asdict()
         self.database.change(insert_status, values=values)

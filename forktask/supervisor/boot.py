@@ -7,12 +7,13 @@ import logging
 import os
 import socket
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
-from forktask import clock, descriptors, host, place, process
+from forktask import clock, descriptors, host, place, process, registry
 from forktask.config import Settings
 from forktask.rows import SupervisorRow, new_id
+from forktask.states import StartMethod
 from forktask.store import Store
 from forktask.supervisor.address import Address
 from forktask.supervisor.charge import Order
@@ -29,6 +30,7 @@ def configuration(settings: Settings, application: str, version: str, reference:
         "application": application,
         "version": version,
         "reference": reference,
+        "modules": sorted({definition.module for definition in registry.tasks()}),
         **host.interpreter_state(),
     }
 
@@ -37,13 +39,14 @@ def main() -> NoReturn:
     """Be the exec'd supervisor: `python -m forktask supervisor NAME`, an orphan from its first moment."""
     config = json.loads(_read_all(0))
     os.setsid()
+    process.reset_signals()  # exec keeps what the web process ignores or blocks, SIGCHLD among it
     detach_streams()
     configure_logging(config["settings"]["log_level"])
     host.restore_interpreter(config)
     place.enter("supervisor")
     place.set_version(config["version"])
-    settings = Settings(**config["settings"])
-    preloaded = preload(config["reference"])
+    settings = Settings(**config["settings"] | {"start_method": StartMethod(config["settings"]["start_method"])})
+    preloaded = preload(config["reference"], config["modules"])
     store = Store(settings.database_url, supervisor=True)
     store.prepare()
     address = None
@@ -75,6 +78,7 @@ def serve_forked(settings: Settings, order: Order, context: place.Context) -> No
     replace_streams()
     descriptors.null_sockets()
     preloaded: Preloaded = loaded_here(context)
+    descriptors.hold_sqlite_locks(preloaded.inherited)
     store = Store(settings.database_url, supervisor=True)
     supervisor = Supervisor(
         settings=settings,
@@ -83,7 +87,7 @@ def serve_forked(settings: Settings, order: Order, context: place.Context) -> No
         me=row_of_this_process("fork", "", ""),
         address=None,
     )
-    supervisor.orders.take(order)
+    supervisor.orders.take(replace(order, start_method=StartMethod.FORK))
     freeze()
     supervisor.run()
     os._exit(0)

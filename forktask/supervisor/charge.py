@@ -26,6 +26,7 @@ class Order:
     """What is to be started: the row, and what only its starter knows.
 
     Attributes:
+        module: Where the caller has the task; empty if the order comes from the table.
         shell: Shell arguments; the reason for start method `spawn`.
         private: Private arguments; never leave the memory of the processes they are handed to.
         not_before: Monotonic time of the next attempt, for orders kept here during a backoff.
@@ -33,6 +34,7 @@ class Order:
 
     id: str
     task: str
+    module: str = ""
     start_method: StartMethod | None = None
     shell: tuple[str, ...] = ()
     private: dict[str, Any] = field(default_factory=dict)

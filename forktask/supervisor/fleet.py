@@ -6,18 +6,18 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from uuid import UUID
 
-from forktask import host, place, process, runner
+from forktask import host, place, process, registry, runner
 from forktask.capture import OutputReader
 from forktask.channel import Channel
 from forktask.channel import send as send_message
 from forktask.config import Settings
 from forktask.progress import PAGE_SIZE, Page
 from forktask.supervisor.charge import Charge, Order
-from forktask.supervisor.preload import Preloaded
+from forktask.supervisor.preload import Preloaded, dispose_engines, freeze, import_module, running_threads
 
 log = logging.getLogger("forktask.supervisor")
 
@@ -39,6 +39,7 @@ class Fleet:
         self.watch = watch
         self.spares: list[Charge] = []
         self.under_way: dict[UUID, Charge] = {}
+        self._learnt: set[str] = set()
         _kept_for_ever.append(self)
 
     def take_spare(self) -> Charge:
@@ -62,6 +63,17 @@ class Fleet:
                 self.spares.append(self._fork())
         except OSError as error:
             log.warning("cannot fork a spare: %s", error)
+
+    def learn(self, module: str) -> None:
+        """Import a module that a web process came to have; spares that were forked before do not know it."""
+        if module in self._learnt:
+            return
+        self._learnt.add(module)
+        if import_module(module):
+            dispose_engines()
+            freeze()
+            self.preloaded = replace(self.preloaded, threads=running_threads())
+            self.dismiss_spares()
 
     def dismiss_spares(self) -> list[Charge]:
         """Let the spares end: they leave when their socket closes. Returns them, to be reaped."""
@@ -129,6 +141,7 @@ class Fleet:
         return {
             "parent": os.getpid(),
             "application": self.preloaded.reference,
+            "modules": sorted({definition.module for definition in registry.tasks()}),
             "version": place.version(),
             "settings": asdict(self.settings),
             **host.interpreter_state(),

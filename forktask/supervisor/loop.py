@@ -80,6 +80,7 @@ class Supervisor:
                 Order(
                     id=message[1],
                     task=message[2],
+                    module=arguments.get("module", ""),
                     start_method=StartMethod(method) if method else None,
                     shell=tuple(arguments.get("shell", ())),
                     private=arguments.get("private", {}),

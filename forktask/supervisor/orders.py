@@ -92,6 +92,8 @@ class Orders:
 
     def _is_known(self, order: Order) -> bool:
         """Leave a task that this version does not have to another one, or to the grace of the look."""
+        if order.task and order.module and registry.find(order.task) is None:
+            self.fleet.learn(order.module)
         if not order.task or registry.find(order.task) is not None:
             return True
         del self.pending[order.id]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import resource
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Engine
@@ -43,8 +45,12 @@ class Preloaded:
         return not self.threads
 
 
-def preload(reference: str) -> Preloaded:
-    """Import the application and make this process a clean place to fork from."""
+def preload(reference: str, modules: Sequence[str] = ()) -> Preloaded:
+    """Import the application and make this process a clean place to fork from.
+
+    Args:
+        modules: Where the web process has tasks; the application need not import them all.
+    """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     ours = set(descriptors.open_descriptors())
     place.set_preloading(True)
@@ -55,6 +61,8 @@ def preload(reference: str) -> Preloaded:
         return Preloaded(reference=reference, context=place.context_of(None), failure=traceback.format_exc())
     finally:
         place.set_preloading(False)
+    for module in modules:
+        import_module(module)
     dispose_engines()
     inherited = frozenset(set(descriptors.open_descriptors()) - ours)
     raise_descriptor_limit(limit)
@@ -74,6 +82,19 @@ def preload(reference: str) -> Preloaded:
         )
     log.info("preloaded application=%s tasks=%s", reference, ",".join(registry.names()))
     return preloaded
+
+
+def import_module(name: str) -> bool:
+    """Import a module that defines tasks; return False, and log why, if that fails."""
+    place.set_preloading(True)
+    try:
+        importlib.import_module(name)
+    except BaseException:  # the application's code, which may also call sys.exit()
+        log.warning("cannot import module=%s, where a web process has tasks", name, exc_info=True)
+        return False
+    finally:
+        place.set_preloading(False)
+    return True
 
 
 def dispose_engines() -> None:
@@ -109,4 +130,4 @@ def raise_descriptor_limit(limit: tuple[int, int]) -> None:
 def loaded_here(context: place.Context) -> Preloaded:
     """Return what a supervisor that was forked from the application itself has: everything, as it is."""
     main = getattr(sys.modules.get("__main__"), "__file__", None) or "-"
-    return Preloaded(reference=f"file:{main}:", context=context)
+    return Preloaded(reference=f"file:{main}:", context=context, inherited=frozenset(descriptors.open_descriptors()))
