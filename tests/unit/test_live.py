@@ -176,7 +176,8 @@ def test_each_report_stops_the_task_that_was_cancelled(watched: Watched, verb: s
     status = watched.status
 
     def track() -> None:
-        assert list(status.track(range(10))) == [0]
+        for _ in status.track(range(10)):
+            pytest.fail("the block must not run")
 
     def phase() -> None:
         with status.phase("Part", 50):
