@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from math import isfinite
+from math import inf, isfinite
 from operator import index
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -124,11 +124,12 @@ class LiveStatus:
         Args:
             name: Becomes the message.
             weight: Percent points of the enclosing range (of the whole bar, or of the enclosing phase),
-                from where the bar stands. At the end of the block the bar stands at the end of the part.
+                from where the bar stands; what is left of it if that is less. At the end of the block the
+                bar stands at the end of the part.
         """
         if not isinstance(weight, (int, float)):
             raise _wrong_type("weight", "a number", weight)
-        if not 0 <= weight <= 100:
+        if not 0 <= weight < inf:
             raise ValueError(f"weight is {weight}; it is in percent points, 0 to 100")
         with self._bar.part(weight):
             self.update(0, name)
