@@ -54,8 +54,9 @@ class ReportTask(Task):
 
     def execute(self, status: LiveStatus) -> dict[str, int]:
         files = Path(sysconfig.get_paths()["stdlib"]).rglob("*.py")
+        skipped = {"site-packages", "test", "tests"}
         functions = 0
-        for path in status.track((file for file in files if "site-packages" not in file.parts), unit="files"):
+        for path in status.track((file for file in files if not skipped & {*file.parts}), unit="files"):
             try:
                 tree = ast.parse(path.read_bytes())
             except (SyntaxError, ValueError) as error:
@@ -123,9 +124,10 @@ def start(kind: str) -> AnyResponse:
         folder = Path(app.instance_path, "uploads")
         folder.mkdir(exist_ok=True)
         upload = request.files.get("file")
-        settings = {"path": str(folder / f"{uuid4().hex}.csv"), "example": not (upload and upload.filename)}
+        path = str(folder / f"{uuid4().hex}.csv")
+        settings = {"path": path, "example": not (upload and upload.filename)}
         if upload and upload.filename:
-            upload.save(settings["path"])
+            upload.save(path)
     session[kind] = str(KINDS[kind].initiate(settings).id)
     return redirect(url_for("index", _anchor=kind))
 

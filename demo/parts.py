@@ -48,6 +48,8 @@ def open_csv(file: TextIO) -> tuple[Iterator[list[str]], list[str], int]:
 def fit(rows: Iterable[list[str]], width: int, status: LiveStatus) -> Iterator[list[str | None]]:
     """Yield the rows with as many fields as the table has columns; empty ones as None."""
     for number, row in enumerate(rows, 2):
+        if not row:
+            continue  # a blank line
         if len(row) != width:
             status.warn(f"Row {number} has {len(row)} fields instead of {width}.")
         yield [*(field or None for field in row[:width]), *[None] * (width - len(row))]

@@ -69,18 +69,25 @@ def steered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.start()
     yield server
     server.stop()
+    server.wait_for_tasks()
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The demo, in a folder of its own, as after a fresh clone."""
-    folder = tmp_path_factory.mktemp("demo")
-    shutil.copy(ROOT / "demo_app.py", folder)
-    shutil.copytree(ROOT / "demo", folder / "demo", ignore=shutil.ignore_patterns("__pycache__"))
+    folder = copy_demo(tmp_path_factory.mktemp("demo"))
     server = Server("demo_app:app", folder)
     server.start()
     yield server
     server.stop()
+    server.wait_for_tasks()
+
+
+def copy_demo(folder: Path) -> Path:
+    """Put the demo into a folder, as a fresh clone has it."""
+    shutil.copy(ROOT / "demo_app.py", folder)
+    shutil.copytree(ROOT / "demo", folder / "demo", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,9 @@ def steer(steered: Server, page: Page, tmp_path: Path) -> Iterator[Any]:
         path = tmp_path / f"pipe{len(tasks)}"
         os.mkfifo(path)
         status_id = page.request.post(f"{steered.url}/start", form={"pipe": str(path)}).text()
-        tasks.append(Steered(status_id, wait_until(lambda: writing_end(path), 30, "the task to open its pipe")))
+        pipe = wait_until(lambda: writing_end(path), 30, "the task to open its pipe")
+        assert pipe is not None
+        tasks.append(Steered(status_id, pipe))
         return tasks[-1]
 
     yield start

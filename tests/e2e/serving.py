@@ -7,11 +7,24 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Return the processes that run there."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == str(folder):
+                found.append(process)
+    return found
 
 
 class Server:
@@ -49,7 +62,7 @@ class Server:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
         found = wait_until(lambda: self._listening(begin), 30, "the server to listen")
-        self.port = int(found[1])
+        self.port = int(found)
 
     def stop(self) -> None:
         """End it, at once."""
@@ -58,12 +71,17 @@ class Server:
             self._process.wait()
             self._process = None
 
+    def wait_for_tasks(self) -> None:
+        """Wait until everything that was started in the folder has ended: tasks outlive the server."""
+        wait_until(lambda: not processes_in(self.folder), 60, f"the tasks in {self.folder} to end")
+
     def requests(self, pattern: str) -> list[str]:
         """Return the lines of the access log that match."""
         return [line for line in self.log.read_text().splitlines() if re.search(pattern, line)]
 
-    def _listening(self, begin: int) -> re.Match[str] | None:
+    def _listening(self, begin: int) -> str:
         assert self._process is not None
         text = self.log.read_text()[begin:]
         assert self._process.poll() is None, text
-        return re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", text) if "Booting worker" in text else None
+        ports = re.findall(r"Listening at: http://127\.0\.0\.1:(\d+)", text) if "Booting worker" in text else []
+        return ports[0] if ports else ""

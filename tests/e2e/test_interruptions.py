@@ -24,6 +24,7 @@ def steered(tmp_path: Path) -> Iterator[Server]:
     server.start()
     yield server
     server.stop()
+    server.wait_for_tasks()
 
 
 def test_the_bar_survives_the_end_of_the_web_server(page: Page, steered: Server, steer: Steer) -> None:

@@ -6,11 +6,12 @@ import pytest
 from flask import Flask, request
 from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, login_user
+from itsdangerous import URLSafeSerializer
 
 from forktask import ConfigurationError, State
 from forktask.rows import new_id
 from forktask.store import Store
-from forktask.web import ForkTask, access
+from forktask.web import ForkTask
 from tests.web.asking import poll, url
 from tests.web.rows import keep
 
@@ -30,7 +31,7 @@ def test_a_forged_url_is_not_found(app: Flask, client: FlaskClient, store: Store
     status = keep(store, state=State.RUNNING)
     good = url(app, status)
     with app.test_request_context():
-        other = str(access.URLSafeSerializer("only for tests", salt="another").dumps(status.hex))
+        other = str(URLSafeSerializer("only for tests", salt="another").dumps(status.hex))
     forged = {
         "flipped": good[:-8] + good[-8:].swapcase(),
         "unsigned": good.rpartition(".")[0],
