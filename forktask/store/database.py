@@ -204,10 +204,11 @@ class Database:
         return is_dead
 
     def _is_ours(self, error: BaseException) -> bool:
-        """Return True for what a database did; False for a mistake in the caller's values."""
-        drivers = (exc.SQLAlchemyError, OSError, OverflowError, UnicodeError)
+        """Return True for what a database or the way to it did."""
         dbapi = self.engine.dialect.dbapi
-        return isinstance(error, drivers) or (dbapi is not None and isinstance(error, dbapi.Error))
+        return isinstance(error, exc.SQLAlchemyError | OSError) or (
+            dbapi is not None and isinstance(error, dbapi.Error)
+        )
 
     def create_tables(self) -> None:
         """Create the tables and indexes that are missing.

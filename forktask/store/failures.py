@@ -22,13 +22,8 @@ class StoreRefusedError(StoreError):
     transient = False
 
 
-REFUSED: Final = (
-    exc.ArgumentError,
-    exc.CompileError,
-    OverflowError,
-    UnicodeError,
-)
-"""Errors without a driver's class that no waiting mends."""
+REFUSED: Final = (exc.ArgumentError, exc.CompileError)
+"""Errors of SQLAlchemy itself that no waiting mends."""
 
 REFUSED_CLASSES: Final = frozenset({"IntegrityError", "DataError", "ProgrammingError", "NotSupportedError"})
 """Names of the classes of PEP 249 that blame the statement or its values."""

@@ -22,6 +22,9 @@ Statement = Select[Any] | Insert | Update | Delete
 Processor = Callable[[Any], Any] | None
 Values = Mapping[str, Any]
 
+WRONG_VALUE = (TypeError, ValueError, AttributeError, OverflowError)
+"""What a column type or a driver raises for a value that is none of the column's."""
+
 
 class database_now(FunctionElement[Any]):  # noqa: N801 - reads as the function it is
     """The clock of the database, as the column type stores it.
@@ -80,21 +83,14 @@ class Compiled:
             self._constants[name] = processor(value) if processor else value
 
     def parameters(self, values: Values) -> Any:
-        """Return `values` as the driver takes them.
-
-        Raises:
-            StoreRefusedError: A value is none of its column's type.
-        """
-        try:
-            bound = {name: process(values[name]) if process else values[name] for name, process in self._binds}
-        except (TypeError, ValueError, AttributeError) as error:
-            raise StoreRefusedError(f"{type(error).__name__}: {error}") from error
+        """Return `values` as the driver takes them."""
+        bound = {name: process(values[name]) if process else values[name] for name, process in self._binds}
         bound.update(self._constants)
         return bound if self._order is None else [bound[name] for name in self._order]
 
     def change(self, cursor: Any, values: Values) -> int:
         """Run it; return how many rows it changed."""
-        cursor.execute(self.sql, self.parameters(values))
+        self._execute(cursor, values)
         return int(cursor.rowcount)
 
     def change_each(self, cursor: Any, many: Sequence[Values]) -> list[int]:
@@ -105,7 +101,7 @@ class Compiled:
 
     def rows(self, cursor: Any, values: Values) -> list[tuple[Any, ...]]:
         """Run it; return its rows."""
-        cursor.execute(self.sql, self.parameters(values))
+        self._execute(cursor, values)
         return self._fetch(cursor)
 
     def rows_each(self, cursor: Any, many: Sequence[Values]) -> list[tuple[Any, ...]]:
@@ -114,9 +110,18 @@ class Compiled:
             return [row for values in many for row in self.rows(cursor, values)]
         return [row for _ in self._pipeline(cursor, many) for row in self._fetch(cursor)]
 
+    def _execute(self, cursor: Any, values: Values) -> None:
+        try:
+            cursor.execute(self.sql, self.parameters(values))
+        except WRONG_VALUE as error:
+            raise StoreRefusedError(f"{type(error).__name__}: {error}") from error
+
     def _pipeline(self, cursor: Any, many: Sequence[Values]) -> Iterable[None]:
         """Send all to PostgreSQL at once, then stand on the answer to each."""
-        cursor.executemany(self.sql, [self.parameters(values) for values in many], returning=True)
+        try:
+            cursor.executemany(self.sql, [self.parameters(values) for values in many], returning=True)
+        except WRONG_VALUE as error:
+            raise StoreRefusedError(f"{type(error).__name__}: {error}") from error
         more = True
         while more:
             yield
