@@ -36,6 +36,7 @@ log = logging.getLogger("forktask.runner")
 
 _live: LiveStatus | None = None
 _stopping = False
+"""True when SIGTERM has nothing more to stop: it was heard, or `execute` has returned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,8 @@ def run_forked(birth: Birth) -> NoReturn:
 
 def become_runner(output: int, sock: socket.socket, inherited: frozenset[int]) -> None:
     """Leave everything of the supervisor behind: signals, descriptors, random numbers."""
+    global _stopping
+    _stopping = False
     place.enter("runner")
     process.reset_signals()
     signal.signal(signal.SIGTERM, _stop)
@@ -86,6 +89,7 @@ def become_runner(output: int, sock: socket.socket, inherited: frozenset[int]) -
 def serve(order: Mapping[str, Any], sock: socket.socket, page: Page, context: place.Context, level: str) -> NoReturn:
     """Execute one order, send how it went, and end the process."""
     capture.redirect_output(level)
+    me = os.getpid()
     lock = threading.Lock()
 
     def send(word: str, value: Any) -> None:
@@ -96,6 +100,8 @@ def serve(order: Mapping[str, Any], sock: socket.socket, page: Page, context: pl
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
+    if os.getpid() != me:
+        _leave_fork(last)
     with lock, contextlib.suppress(OSError):
         channel.send(sock, last)
     os._exit(0 if last["word"] == "done" else 1)
@@ -109,7 +115,7 @@ def run(
     on_progress: Callable[[Report], None] | None = None,
 ) -> dict[str, Any]:
     """Execute the order in the application's context; return the last word."""
-    global _live
+    global _live, _stopping
     try:
         definition: TaskDefinition = registry.get(order["task"])
         wait_for_debugger()
@@ -117,6 +123,7 @@ def run(
             live = _live = live_status(order, definition, send, page, on_progress)
             bars.install(lambda: _live)
             result = definition.execute(live, order.get("shell") or (), order.get("private") or {})
+            _stopping = True
             return {"word": "done", "value": plain(result, "result")}
     except TaskStopped:
         return {"word": "stopped", "traceback": _cut(traceback.format_exc())}
@@ -125,7 +132,15 @@ def run(
     except BaseException as error:  # user code: whatever it raises becomes the end of the attempt
         return describe(error, order["task"])
     finally:
+        _stopping = True
         _live = None
+
+
+def _leave_fork(last: Mapping[str, Any]) -> NoReturn:
+    """End a process that the task forked and that came back out of `execute`: the runner speaks for itself."""
+    with contextlib.suppress(Exception):
+        sys.stderr.write(last.get("traceback") or "")
+    os._exit(0 if last["word"] == "done" else 1)
 
 
 def live_status(
@@ -192,13 +207,14 @@ def wait_for_debugger() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """SIGTERM: raise in `execute`, once; a runner without an order just leaves."""
+    """SIGTERM: raise in `execute`, once; a runner without an order just leaves, one that is done sends its word."""
     global _stopping
+    if _stopping:
+        return
     if _live is None:
         os._exit(0)
-    if not _stopping:
-        _stopping = True
-        raise TaskStopped
+    _stopping = True
+    raise TaskStopped
 
 
 def _cut(text: str) -> str:

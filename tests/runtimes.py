@@ -51,11 +51,10 @@ class MakeRuntime(Protocol):
 
 
 @contextmanager
-def runtimes(url: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRuntime]:
+def runtimes(url: str, directory: Path) -> Iterator[MakeRuntime]:
     """Yield what makes runtimes on one database; at the end nothing of them may be left."""
     global _current
     mark = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, mark)
     Runtime.use(_resolve)
     made: list[Runtime] = []
 
@@ -66,13 +65,15 @@ def runtimes(url: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         made.append(_current)
         return _current
 
-    try:
-        yield make
-    finally:
-        _current = None
-        for runtime in made:
-            runtime.close()
-        end_all(mark)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARK, mark)
+        try:
+            yield make
+        finally:
+            _current = None
+            for runtime in made:
+                runtime.close()
+            end_all(mark)
 
 
 def end_all(mark: str) -> None:
@@ -125,31 +126,63 @@ def _send(one: psutil.Process, number: int) -> None:
 
 
 @pytest.fixture
-def make_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRuntime]:
-    """Give what makes runtimes on an SQLite database of this test."""
-    with database_url("sqlite", tmp_path) as url, runtimes(url, tmp_path, monkeypatch) as make:
+def make_runtime(tmp_path: Path) -> Iterator[MakeRuntime]:
+    """Give what makes runtimes on an SQLite database of this test alone."""
+    with database_url("sqlite", tmp_path) as url, runtimes(url, tmp_path) as make:
         yield make
-
-
-@pytest.fixture
-def runtime(make_runtime: MakeRuntime) -> Runtime:
-    """Give a runtime on SQLite; it is the current one."""
-    return make_runtime()
 
 
 @pytest.fixture(params=KINDS)
-def make_runtime_each(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[MakeRuntime]:
-    """Give what makes runtimes, on each kind of database in turn."""
-    with database_url(request.param, tmp_path) as url, runtimes(url, tmp_path, monkeypatch) as make:
+def make_runtime_each(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeRuntime]:
+    """Give what makes runtimes on a database of this test alone, on each kind in turn."""
+    with database_url(request.param, tmp_path) as url, runtimes(url, tmp_path) as make:
         yield make
 
 
 @pytest.fixture
-def runtime_each(make_runtime_each: MakeRuntime) -> Runtime:
-    """Give a runtime, on each kind of database in turn; it is the current one."""
+def own_runtime(make_runtime: MakeRuntime) -> Runtime:
+    """Give a runtime of this test alone, on SQLite; it is the current one."""
+    return make_runtime()
+
+
+@pytest.fixture
+def own_runtime_each(make_runtime_each: MakeRuntime) -> Runtime:
+    """Give a runtime of this test alone, on each kind of database in turn; it is the current one."""
     return make_runtime_each()
+
+
+@pytest.fixture(scope="module")
+def _shared_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    yield from _shared("sqlite", tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def _shared_runtime_each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    yield from _shared(request.param, tmp_path_factory.mktemp("shared"))
+
+
+def _shared(kind: str, directory: Path) -> Iterator[Runtime]:
+    with database_url(kind, directory) as url, runtimes(url, directory) as make:
+        yield make(idle_exit=60)
+
+
+@pytest.fixture
+def runtime(_shared_runtime: Runtime) -> Iterator[Runtime]:
+    """Give the runtime of this module on SQLite; it is the current one. Its supervisor must survive the test."""
+    yield from _current_is(_shared_runtime)
+
+
+@pytest.fixture
+def runtime_each(_shared_runtime_each: Runtime) -> Iterator[Runtime]:
+    """Give the runtime of this module on each kind of database in turn; as `runtime`."""
+    yield from _current_is(_shared_runtime_each)
+
+
+def _current_is(runtime: Runtime) -> Iterator[Runtime]:
+    global _current
+    before, _current = _current, runtime
+    yield runtime
+    _current = before
 
 
 def supervisors(store: Store) -> list[SupervisorRow]:

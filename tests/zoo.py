@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
+import io
 import logging
 import os
 import resource
@@ -16,6 +18,7 @@ from typing import Any
 
 from forktask import Cause, LiveStatus, Retry, Task, TaskError, task
 
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 SOON = Retry(attempts=3, backoff=0.05, jitter=0)
 
 
@@ -77,13 +80,12 @@ def report(status: LiveStatus) -> None:
 
 @task
 def track(status: LiveStatus) -> int:
-    """Go through `count` items; in the middle wait for the file `path`."""
+    """Go through `count` slow items."""
     items: Any = range(status.settings["count"])
     if not status.settings.get("sized", True):
         items = iter(items)
-    for item in status.track(items, message="Counting", unit="rows"):
-        if item == status.settings["count"] // 2:
-            wait_for_file(status.settings["path"])
+    for _ in status.track(items, message="Counting", unit="rows"):
+        time.sleep(0.005)
     return int(status.settings["count"])
 
 
@@ -130,7 +132,7 @@ def fail(status: LiveStatus) -> None:
 @task
 def fail_with_sentence(status: LiveStatus) -> None:
     """Fail with a sentence for the person."""
-    raise TaskError(status.settings["sentence"])
+    raise TaskError(ast.literal_eval(status.settings["sentence"]))
 
 
 @task
@@ -254,7 +256,9 @@ def stubborn(status: LiveStatus) -> None:
 @task
 def with_child(status: LiveStatus) -> None:
     """Start a child that outlives nothing but SIGKILL, and wait; its pid is the message."""
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+    )
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.readline()
@@ -424,3 +428,17 @@ def fork_and_raise(status: LiveStatus) -> str:
         wait_for_file(path)
     os.kill(os.getpid(), signal.SIGKILL)
     return "never"
+
+
+class Terminated(io.StringIO):
+    """An output whose flush asks the process to end, as a cancel that comes just after the end of the work."""
+
+    def flush(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@task
+def end_and_be_stopped(status: LiveStatus) -> str:
+    """Return; then comes SIGTERM, before the supervisor knows."""
+    sys.stdout = Terminated()
+    return "done"
