@@ -46,8 +46,8 @@ class Inline:
         if not rows:
             return False
         row = rows[0]
-        writer = _RowWriter(self.store, row, on_progress)
         page = Page.anonymous()
+        writer = _RowWriter(self.store, row, page, on_progress)
         try:
             word = runner.run(
                 {**order, "id": str(row.id), "task": row.task, "settings": row.settings, "attempt": row.attempt,
@@ -90,11 +90,12 @@ class Inline:
 
 
 class _RowWriter:
-    """Writes each report into the row at once, so that a test sees what a person would."""
+    """Writes each report into the row at once, so that a test sees what a person would; and reads what was asked."""
 
-    def __init__(self, store: Store, row: StatusRow, on_progress: OnProgress | None) -> None:
+    def __init__(self, store: Store, row: StatusRow, page: Page, on_progress: OnProgress | None) -> None:
         self.store = store
         self.row = row
+        self.page = page
         self.on_progress = on_progress
         self.warnings: list[str] = []
         self.last: Sample | None = None
@@ -113,6 +114,8 @@ class _RowWriter:
         self.store.save([self.last], [], [])
         if self.on_progress is not None:
             self.on_progress(report)
+        if any(request.cancel_requested_at is not None for request in self.store.requests([self.row.id])):
+            self.page.request_cancel()
 
     def hear(self, word: str, value: Any) -> None:
         """Write a warning or a checkpoint."""
