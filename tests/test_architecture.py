@@ -24,7 +24,7 @@ LAYERS = (
     "columns rows tables sentences progress track live bars definition",
     "store",
     "application host descriptors memory",
-    "process",
+    "descriptors memory process",
     "channel capture place proof runner supervisor start spawned",
     "options call runtime",
     "status task",
