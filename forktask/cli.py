@@ -29,8 +29,8 @@ def init() -> None:
 
     Example: FORKTASK_DATABASE_URL=postgresql://localhost/site forktask init
     """
-    store = runtime.current().store
     try:
+        store = runtime.current().store
         store.create_tables()
     except ForkTaskError as error:
         raise click.ClickException(str(error)) from error

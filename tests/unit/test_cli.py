@@ -1,0 +1,88 @@
+"""`forktask init`, from both entry points, on each kind of database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, inspect
+
+from forktask.cli import shown_url
+from tests.databases import KINDS, database_url
+
+APPLICATION = """
+import os
+from flask import Flask
+from forktask.web import ForkTask
+
+app = Flask(__name__)
+app.config["FORKTASK_DATABASE_URL"] = os.environ["SITE_DATABASE"]
+ForkTask(app)
+"""
+TABLES = {"forktask_status", "forktask_supervisor", "forktask_attempt", "forktask_log"}
+
+
+def run(*command: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the commands that an installation has, in a folder."""
+    program = Path(sys.executable).with_name(command[0])
+    return subprocess.run(
+        [str(program), *command[1:]], cwd=folder, env={**os.environ, **environ}, capture_output=True, text=True, check=False
+    )
+
+
+def tables(url: str) -> set[str]:
+    """Return the names of the tables in a database."""
+    engine = create_engine(url)
+    try:
+        return set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_init_creates_the_tables_of_the_url_in_the_environment(kind: str, tmp_path: Path) -> None:
+    with database_url(kind, tmp_path) as url:
+        for _ in range(2):
+            done = run("forktask", "init", folder=tmp_path, FORKTASK_DATABASE_URL=url)
+            assert done.returncode == 0, done.stderr
+            assert "the tables are in" in done.stdout
+        assert tables(url) >= TABLES
+
+
+@pytest.mark.parametrize("command", [("forktask", "--app", "site_app:app"), ("flask", "--app", "site_app", "forktask")])
+def test_init_creates_the_tables_of_an_application(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "site_app.py").write_text(APPLICATION)
+    url = f"sqlite:///{tmp_path}/data/tasks.sqlite"
+    done = run(*command, "init", folder=tmp_path, SITE_DATABASE=url)
+    assert done.returncode == 0, done.stderr
+    assert tables(url) >= TABLES
+
+
+def test_an_application_that_is_not_there_is_named_in_one_sentence(tmp_path: Path) -> None:
+    done = run("forktask", "--app", "nowhere:app", "init", folder=tmp_path)
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    done = run("forktask", "init", folder=tmp_path, FORKTASK_DATABASE_URL=url)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
+    done = run("forktask", "init", folder=tmp_path, FORKTASK_MAX_RUNING="3")
+    assert done.returncode == 1
+    assert "did you mean FORKTASK_MAX_RUNNING" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_password_is_not_shown() -> None:
+    assert shown_url("mysql+pymysql://me:secret@host/db") == "mysql+pymysql://me@host/db"
+    assert shown_url("sqlite:////a/b.sqlite") == "sqlite:////a/b.sqlite"
