@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -99,6 +100,11 @@ class Channel:
             found.append(json.loads(bytes(self._in[HEAD.size : HEAD.size + size])))
             del self._in[: HEAD.size + size]
         return found
+
+    def hang_up(self) -> None:
+        """Say that nothing more will come; the descriptor stays ours, so that no other takes its number."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the socket."""

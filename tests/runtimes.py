@@ -212,7 +212,9 @@ def runner_of(status: TaskStatus) -> Identity:
             start_ticks=row.runner_start_ticks,
         )
 
-    return wait_until(found, PATIENCE, "a runner")
+    identity = wait_until(found, PATIENCE, "a runner")
+    assert identity is not None
+    return identity
 
 
 def wait_for(status: TaskStatus, fits: Callable[[TaskStatus], object], what: str = "") -> TaskStatus:

@@ -311,6 +311,35 @@ class FlakyTask(Task):
         return {"attempt": status.attempt}
 
 
+class SlowBackoffTask(Task):
+    """Fails until attempt 3, with growing backoffs."""
+
+    retry = Retry(attempts=3, backoff=0.3, factor=2, jitter=0)
+
+    def execute(self, status: LiveStatus) -> None:
+        FlakyTask().execute(status)
+
+
+class AlwaysFailsTask(Task):
+    """Fails at each of three attempts."""
+
+    retry = Retry(attempts=3, backoff=0.01)
+
+    def execute(self, status: LiveStatus) -> None:
+        raise CustomError(f"attempt {status.attempt}")
+
+
+class KilledOnceTask(Task):
+    """Is killed at its first attempt."""
+
+    retry = Retry(attempts=2, backoff=0.01)
+
+    def execute(self, status: LiveStatus) -> int:
+        if status.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return status.attempt
+
+
 class OnlyOSErrorTask(Task):
     """Is run again after an `OSError` only."""
 

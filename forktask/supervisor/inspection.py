@@ -10,7 +10,7 @@ from forktask.errors import StoreError
 from forktask.proof import LAUNCH_GRACE, Witness, identity_of
 from forktask.rows import Request, SupervisorRow
 from forktask.sentences import new_reference, sentence
-from forktask.states import UNDER_WAY, Cause
+from forktask.states import UNDER_WAY, Cause, State
 from forktask.supervisor.charge import Charge
 from forktask.supervisor.orders import Orders
 
@@ -63,10 +63,9 @@ class Inspection:
         """Take rows whose time has come while there are places; only the embedded supervisor's duty."""
         if self.me.kind == "fork":
             return
-        self.orders.more_in_table = False
-        places = self.orders.places - len(self.orders.pending)
+        self.orders.more_in_table = True
+        places = self.orders.free_places
         if places <= 0:
-            self.orders.more_in_table = True
             return
         found = self.store.due(registry.names(), places)
         self.orders.more_in_table = len(found) >= places
@@ -90,20 +89,24 @@ class Inspection:
             charge.kill()
         elif request.cancel_requested_at is not None:
             charge.begin_stop(Cause.CANCELLED, self.settings.stop_timeout)
-        elif (request.pause_requested_at is not None) != (charge.paused_at is not None) and charge.stop is None:
-            paused = request.pause_requested_at is not None
-            if paused:
+        elif charge.stop is None:
+            self._see_pause(charge, request)
+
+    def _see_pause(self, charge: Charge, request: Request) -> None:
+        """Stop the runner or let it go on; the row may follow at a later look, if the database is away."""
+        wanted = request.pause_requested_at is not None
+        if wanted != (charge.paused_at is not None):
+            if wanted:
                 charge.pause()
             else:
                 charge.resume()
-            self.store.set_paused(request.id, request.attempt, paused)
+        if wanted != (request.state is State.PAUSED):
+            self.store.set_paused(request.id, request.attempt, wanted)
 
     def _is_ours(self, charge: Charge, request: Request) -> bool:
         assert charge.row is not None
         return (
-            request.attempt == charge.row.attempt
-            and request.state in UNDER_WAY
-            and request.supervisor_id == self.me.id
+            request.attempt == charge.row.attempt and request.state in UNDER_WAY and request.supervisor_id == self.me.id
         )
 
     def _heartbeat(self) -> None:
@@ -124,9 +127,7 @@ class Inspection:
     def _look_after_others(self) -> None:
         for row in self.store.under_way(not_by=self.me.id):
             self.witness.check(row)
-        self.orders.running_elsewhere = max(
-            0, self.store.count_running(host.boot_id()) - len(self.fleet.under_way)
-        )
+        self.orders.running_elsewhere = max(0, self.store.count_running(host.boot_id()) - len(self.fleet.under_way))
         if clock.monotonic() < self._rare_at:
             return
         self._rare_at = clock.monotonic() + RARE_INTERVAL

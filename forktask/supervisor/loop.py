@@ -221,7 +221,8 @@ class Supervisor:
             for charge in self.fleet.under_way.values():
                 charge.begin_stop(Cause.INTERRUPTED, self.settings.stop_timeout)
             return not busy
-        if busy or self.orders.pending or self.clients.connected:
+        more = self.orders.more_in_table and not self.inspection.superseded
+        if busy or more or self.orders.pending or self.clients.connected:
             self._idle_since = clock.monotonic()
             return False
         if not self.inspection.superseded and clock.monotonic() - self._idle_since < self.settings.idle_exit:

@@ -37,11 +37,21 @@ class Orders:
         self.more_in_table = False
         self.running_elsewhere = 0
         self._adopted: set[str] = set()
+        self._unreleased: dict[UUID, int] = {}
 
     @property
     def places(self) -> int:
         """How many runners may still begin on this host."""
         return max(0, self.settings.max_running - len(self.fleet.under_way) - self.running_elsewhere)
+
+    def _ready(self) -> list[Order]:
+        now = clock.monotonic()
+        return [order for order in self.pending.values() if order.not_before <= now]
+
+    @property
+    def free_places(self) -> int:
+        """How many places no order waits for that may start now."""
+        return self.places - len(self._ready())
 
     def take(self, order: Order) -> None:
         """Note an order; `start_pending` starts it."""
@@ -54,12 +64,12 @@ class Orders:
 
     def start_pending(self) -> None:
         """Start what may be started now."""
-        now = clock.monotonic()
-        ready = [order for order in self.pending.values() if order.not_before <= now]
-        if not ready or not self.ledger.is_open:
+        ready = self._ready()
+        if not (ready or self._unreleased) or not self.ledger.is_open:
             return
         chosen = ready[: self.places]
         try:
+            self._release()
             if chosen:
                 self._start(chosen)
             self._keep_waiting(ready[len(chosen) :])
@@ -81,14 +91,27 @@ class Orders:
         if self.fleet.preloaded.failure:
             self._fail(orders, self.fleet.preloaded.failure)
             return
-        known = [order for order in orders if self._is_known(order)]
+        known = [order for order in self._named(orders) if self._is_known(order)]
         charges: list[tuple[Order, Charge]] = []
+        refusal = None
         try:
             for order in known:
                 charges.append((order, self._runner_for(order)))
         except OSError as error:
-            self._refused(known[len(charges) :], error)
+            refusal = error
         self._claim(charges)
+        if refusal is not None:
+            self._refused(known[len(charges) :], refusal)
+
+    def _named(self, orders: list[Order]) -> list[Order]:
+        """Learn the tasks of orders that are known by their id alone, where it decides how they start."""
+        definitions = [registry.find(name) for name in registry.names()]
+        if all(definition is None or definition.start_method is None for definition in definitions):
+            return orders
+        for order in orders:
+            if not order.task and (row := self.store.get(UUID(order.id))) is not None:
+                self.pending[order.id] = replace(order, task=row.task)
+        return [self.pending[order.id] for order in orders]
 
     def _is_known(self, order: Order) -> bool:
         """Leave a task that this version does not have to another one, or to the grace of the look."""
@@ -96,9 +119,9 @@ class Orders:
             self.fleet.learn(order.module)
         if not order.task or registry.find(order.task) is not None:
             return True
-        del self.pending[order.id]
         if order.bound:
             self._fail([order], f"no task is registered as {order.task!r} in {self.fleet.preloaded.reference}")
+        self.pending.pop(order.id, None)
         return False
 
     def _runner_for(self, order: Order) -> Charge:
@@ -135,26 +158,33 @@ class Orders:
                 self._dismiss(charge)
             elif definition is None:
                 self._dismiss(charge)
-                self.store.release(row.id, row.attempt)
+                self._unreleased[row.id] = row.attempt
             else:
                 self.fleet.under_way[row.id] = charge
                 charge.begin(row, order, definition)
+        self._release()
+
+    def _release(self) -> None:
+        """Give back rows that were claimed in vain; kept until the database takes it."""
+        for status_id, attempt in list(self._unreleased.items()):
+            self.store.release(status_id, attempt)
+            del self._unreleased[status_id]
 
     def _dismiss(self, charge: Charge) -> None:
         """A runner whose order came to nothing: one that was forked can wait for the next."""
         if charge.forked:
             self.fleet.give_back(charge)
         else:
-            charge.channel.close()
+            charge.channel.hang_up()
 
     def _fail(self, orders: list[Order], detail: str) -> None:
         for order in orders:
-            self.pending.pop(order.id, None)
             row = self.store.get(UUID(order.id))
             if row is not None and row.state is State.QUEUED:
                 self.store.fail_launch(
                     row.id, row.attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=detail
                 )
+            self.pending.pop(order.id, None)
 
     def after_end(self, charge: Charge, end: End) -> None:
         """Keep a bound order whose task is to be run again: its arguments are nowhere else."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import log10
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from tests.runtimes import ended, wait_for, wait_message
 
 def seen(status: TaskStatus) -> tuple[Any, ...]:
     return (status.percent, status.message, status.done, status.total, status.unit)
+
+
+def shows(expected: tuple[Any, ...], status: TaskStatus) -> bool:
+    return seen(status) == expected
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def test_each_report_reaches_the_row_while_the_task_runs(runtime_each: Runtime, 
     reports = [keywords for keywords, _ in REPORTS]
     status = zoo.report.initiate({"reports": reports, "path": str(go)})
     for number, (_, expected) in enumerate(REPORTS):
-        wait_for(status, lambda one, expected=expected: seen(one) == expected, f"{expected}")
+        wait_for(status, partial(shows, expected), f"{expected}")
         assert status.state is State.RUNNING
         Path(f"{go}.{number}").touch()
     assert ended(status).state is State.COMPLETED
