@@ -125,6 +125,15 @@ def test_a_file_that_is_not_on_the_path_is_imported_by_its_own_path(tmp_path: Pa
     assert_same(report, f"file:{script}:app")
 
 
+def test_a_script_that_a_tracer_runs_is_imported_by_its_module(tmp_path: Path) -> None:
+    tracer = "from importlib.machinery import ModuleSpec\n__spec__ = ModuleSpec('__main__', None, origin=__file__)\n"
+    source = (ZOO / "single.py").read_text().replace("from __future__ import annotations", tracer)
+    (tmp_path / "traced.py").write_text(source)
+    (report,) = reports(PYTHON, "traced.py", folder=tmp_path)
+    assert report["reference"] == "traced:app"
+    assert loaded(report)["routes"] == report["routes"]
+
+
 def test_a_file_that_uwsgi_loaded_is_imported_by_its_module(tmp_path: Path) -> None:
     program = (
         "import sys; from importlib.machinery import SourceFileLoader as L; from importlib.util import *;"

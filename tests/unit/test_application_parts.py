@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from flask import Flask, current_app
 
 from forktask import application
 from forktask.application.loading import Reference, parse
@@ -119,6 +120,24 @@ def test_a_file_called_like_a_module_in_use_is_refused(tmp_path: Path) -> None:
     assert "dumps" in vars(sys.modules["json"])
 
 
+def test_a_file_imports_what_stands_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside_the_file.py").write_text("app = object()")
+    script = tmp_path / "a-file.py"
+    script.write_text("from beside_the_file import app")
+    assert application.load(f"file:{script}:app") is sys.modules.pop("beside_the_file").app
+    del sys.modules["a-file"]
+
+
+def test_a_file_whose_import_failed_is_imported_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    script = tmp_path / "failing-file.py"
+    script.write_text("1 / 0")
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            application.load(f"file:{script}:app")
+
+
 def test_the_mark_that_stops_app_run_is_gone_after_the_import(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLASK_RUN_FROM_CLI", raising=False)
     module("marked", "import os\nmark = os.environ['FLASK_RUN_FROM_CLI']\napp = object()")
@@ -142,6 +161,12 @@ def test_an_application_is_found_under_middleware() -> None:
     assert application.unwrap(Application) is None
 
 
+def test_the_proxy_of_the_current_application_is_no_place_of_it() -> None:
+    app = Flask(__name__)
+    with app.app_context():
+        assert application.unwrap(current_app) is None
+
+
 @pytest.mark.parametrize(
     ("source", "defined"),
     [
@@ -153,6 +178,7 @@ def test_an_application_is_found_under_middleware() -> None:
         ("def app(): ...", True),
         ("import app.part", True),
         ("if __name__ == '__main__':\n  pass\nelse:\n  app = make()", True),
+        ("if __name__ != '__main__':\n  app = make()", True),
         ("if '__main__' == __name__:\n  app = make()", False),
         ("if __name__ == '__main__' and x:\n  app = make()", False),
         ("def f():\n  global app\n  app = make()", False),

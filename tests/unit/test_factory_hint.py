@@ -56,7 +56,8 @@ def serves_later() -> int:
 
 def generates() -> Any:
     app = create()
-    yield app
+    yield
+    return app
 
 
 class Middleware:
