@@ -71,8 +71,7 @@ class Bar:
         """Return where `percent` of the present range stands on the whole bar; None if it is no number."""
         if not isfinite(percent):
             return None
-        share = self._low + self._scale * (0.0 if percent < 0 else 100.0 if percent > 100 else percent)
-        return share if share < 100 else 100.0
+        return self._low + self._scale * (0.0 if percent < 0 else 100.0 if percent > 100 else percent)
 
     def derived(self, done: int | None, total: int | None, otherwise: float | None) -> float | None:
         """Return where the counts put the bar, or `otherwise` if they say nothing."""

@@ -188,6 +188,19 @@ def test_items_are_asked_for_only_when_the_loop_wants_them(status: LiveStatus) -
         assert given[-1] == number
 
 
+def test_items_that_have_ended_are_not_asked_again(status: LiveStatus) -> None:
+    answers = iter([*range(5), StopIteration, AssertionError("asked again")])
+
+    class Ending(Iterator[int]):
+        def __next__(self) -> int:
+            answer = next(answers)
+            if isinstance(answer, int):
+                return answer
+            raise answer
+
+    assert list(status.track(Ending())) == list(range(5))
+
+
 def test_a_message_of_the_loop_stays(watched: Watched) -> None:
     for number in watched.status.track(range(3)):
         watched.status.update(message=f"row {number}")
