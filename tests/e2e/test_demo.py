@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import copy_demo
-from tests.e2e.serving import ROOT, Server
+from tests.e2e.serving import ROOT, Server, processes_in
 from tests.waiting import wait_until
 
 SCREENSHOTS = ROOT / "tests" / "screenshots"
@@ -108,20 +109,21 @@ def test_it_fits_phones_and_desktops_in_light_and_dark(browser: Browser, page: P
         context.close()
 
 
-def test_it_runs_as_a_program_on_the_port_that_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["demo_app.py", "-m flask --app demo_app run --port 0"])
+def test_it_runs_under_the_development_server(page: Page, tmp_path: Path, command: str) -> None:
     copy_demo(tmp_path)
     log = tmp_path / "log"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PORT": "0", "FORKTASK_IDLE_EXIT": "0.5"}
     with log.open("wb") as output:
         program = subprocess.Popen(
-            [sys.executable, "demo_app.py"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PORT": "0"},
-            stdout=output,
-            stderr=output,
+            [sys.executable, *command.split()], cwd=tmp_path, env=environment, stdout=output, stderr=output
         )
     try:
-        wait_until(lambda: re.search(r"Running on http://127\.0\.0\.1:\d+", log.read_text()), 30, "the address")
+        wait_until(lambda: "Running on" in log.read_text(), 30, "the address")
+        page.goto(re.findall(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text())[0])
+        expect(press(page, "crash")).to_contain_text("killed (SIGKILL)", timeout=30_000)
         assert (tmp_path / "instance" / "secret_key").stat().st_mode & 0o777 == 0o600
     finally:
         program.terminate()
         program.wait()
+    wait_until(lambda: not processes_in(tmp_path), 30, "everything to end")

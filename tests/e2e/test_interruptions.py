@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.serving import Server
+from forktask import State
+from forktask.store import Store
+from tests.e2e.conftest import writing_end
+from tests.e2e.serving import Server, processes_in
 from tests.e2e.test_widget import PART, VALUE, Steer, polls_of, pump, show
+from tests.waiting import wait_until
+from tests.web.rows import keep
 
 
 @pytest.fixture
@@ -84,3 +92,21 @@ def test_without_javascript_a_link_leads_to_a_page_that_refreshes_itself(
     task.tell(end=True)
     expect(quiet.locator(PART)).to_contain_text("Done")
     context.close()
+
+
+def test_the_first_request_starts_what_an_earlier_server_left_waiting(steered: Server, tmp_path: Path) -> None:
+    steered.stop()
+    wait_until(lambda: not processes_in(tmp_path), 30, "the supervisor to leave")
+    store = Store(f"sqlite:///{tmp_path}/forktask.sqlite")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    status = keep(store, task="tests.e2e.steered.SteeredTask", settings={"pipe": str(pipe)})
+    steered.start()
+    assert writing_end(pipe) is None
+    urlopen(f"{steered.url}/login").close()
+    descriptor = wait_until(lambda: writing_end(pipe), 30, "the task to start")
+    assert descriptor is not None
+    os.write(descriptor, json.dumps({"end": 1}).encode() + b"\n")
+    os.close(descriptor)
+    wait_until(lambda: (row := store.get(status)) and row.state is State.COMPLETED, 30, "its end")
+    store.close()
