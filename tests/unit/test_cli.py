@@ -29,7 +29,12 @@ def run(*command: str, folder: Path, **environ: str) -> subprocess.CompletedProc
     """Run one of the commands that an installation has, in a folder."""
     program = Path(sys.executable).with_name(command[0])
     return subprocess.run(
-        [str(program), *command[1:]], cwd=folder, env={**os.environ, **environ}, capture_output=True, text=True, check=False
+        [str(program), *command[1:]],
+        cwd=folder,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
