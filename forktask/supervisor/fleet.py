@@ -76,10 +76,10 @@ class Fleet:
             self.dismiss_spares()
 
     def dismiss_spares(self) -> list[Charge]:
-        """Let the spares end: they leave when their socket closes. Returns them, to be reaped."""
+        """Let the spares end: they leave when we hang up. Returns them, to be reaped."""
         spares, self.spares = self.spares, []
         for spare in spares:
-            spare.channel.close()
+            spare.channel.hang_up()
         return spares
 
     def _fork(self) -> Charge:
