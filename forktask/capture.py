@@ -2,7 +2,7 @@
 
 Standard output, standard error and logging share one pipe, so that their order is kept, also between
 a task and the programs it starts. A logging record is one line that begins with the ASCII record
-separator and holds JSON (as RFC 7464 does); everything else is plain text.
+separator and holds JSON (as RFC 7464 does), or several if it is long; everything else is plain text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import io
 import json
 import logging
 import os
+import select
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -20,7 +22,9 @@ from forktask.rows import LogRow
 
 RECORD = "\x1e"
 PIECE_LIMIT = 16 * 1024
-"""Longest text of one log row."""
+"""Bytes after which a log row ends, with the line that is being read."""
+RECORD_LIMIT = select.PIPE_BUF
+"""Longest line of a record: what is written at once, so that no other process writes into the middle of it."""
 READ_SIZE = 64 * 1024
 READS_AT_ONCE = 16
 """So that a task that prints without end does not keep the supervisor from the others."""
@@ -37,13 +41,26 @@ class RecordHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record; what was printed before it goes first."""
         try:
-            line = json.dumps({"level": record.levelname, "logger": record.name, "text": self.format(record)})
             sys.stdout.flush()
-            data = f"{RECORD}{line}\n".encode()
-            while data:
-                data = data[os.write(self.descriptor, data) :]
+            for line in _record_lines(record, self.format(record)):
+                os.write(self.descriptor, line)
         except Exception:  # a log line must never end a task; logging says so on standard error
             self.handleError(record)
+
+
+def _record_lines(record: logging.LogRecord, text: str) -> Iterator[bytes]:
+    size = len(text)
+    while True:
+        piece, rest = text[:size], text[size:]
+        fields = {"level": record.levelname[:10], "logger": record.name[:255], "text": piece, "more": bool(rest)}
+        line = f"{RECORD}{json.dumps(fields)}\n".encode()
+        if len(line) > RECORD_LIMIT:
+            size = max(1, min(size // 2, RECORD_LIMIT))
+            continue
+        yield line
+        if not rest:
+            return
+        text = rest
 
 
 def redirect_output(level: str) -> None:
@@ -51,13 +68,15 @@ def redirect_output(level: str) -> None:
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8", errors="replace")
     sys.stdout = _line_by_line(1)
     sys.stderr = _line_by_line(2)
-    root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if type(handler) is logging.StreamHandler]:
-        root.removeHandler(handler)  # it holds the supervisor's stream, and would say everything twice
+    root, ours = logging.getLogger(), logging.getLogger("forktask")
+    for logger in (root, ours):
+        for handler in [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]:
+            logger.removeHandler(handler)  # it holds the supervisor's stream, and would say everything twice
+    ours.propagate = True
     root.addHandler(RecordHandler(2))
     if root.level in (logging.NOTSET, logging.WARNING):
         root.setLevel(level)
-    logging.getLogger("forktask").setLevel(level)
+    ours.setLevel(level)
 
 
 def _line_by_line(descriptor: int) -> io.TextIOWrapper:
@@ -78,6 +97,7 @@ class OutputReader:
         self._rest = b""
         self._position = 0
         self._plain: list[str] = []
+        self._plain_size = 0
         self._rows: list[tuple[int, datetime, str | None, str | None, str]] = []
 
     def fileno(self) -> int:
@@ -106,22 +126,28 @@ class OutputReader:
         for line in lines:
             self._line(line.decode("utf-8", "replace") + "\n")
         if len(self._rest) > PIECE_LIMIT:
-            self._line(self._rest.decode("utf-8", "replace"))
-            self._rest = b""
+            end = _end_of_characters(self._rest)
+            self._line(self._rest[:end].decode("utf-8", "replace"))
+            self._rest = self._rest[end:]
 
     def _line(self, line: str) -> None:
-        if line.startswith(RECORD) and (record := _record(line[1:])):
+        text, mark, after = line.partition(RECORD)
+        record = _record(after) if mark else None
+        if record is None:
+            text = line
+        if text:
+            self._plain.append(text)
+            self._plain_size += len(text)
+        if record is not None or self._plain_size > PIECE_LIMIT:
             self._end_plain()
+        if record is not None:
             self._add(*record)
-            return
-        self._plain.append(line)
-        if sum(map(len, self._plain[-64:])) > PIECE_LIMIT or len(self._plain) > 256:
-            self._end_plain()
 
     def _end_plain(self) -> None:
         if self._plain:
             self._add(None, None, "".join(self._plain))
             self._plain.clear()
+            self._plain_size = 0
 
     def _add(self, level: str | None, logger: str | None, text: str) -> None:
         self._rows.append((self._position, clock.now(), level, logger, text))
@@ -130,11 +156,21 @@ class OutputReader:
     def rows(self, status_id: UUID, attempt: int, *, last: bool = False) -> list[LogRow]:
         """Return the rows that are complete, once; with `last` also an unfinished line."""
         if last and self._rest:
-            self._line(self._rest.decode("utf-8", "replace"))
-            self._rest = b""
+            self._last_line()
         self._end_plain()
         rows, self._rows = self._rows, []
         return [LogRow(status_id, attempt, *row) for row in rows]
+
+    def _last_line(self) -> None:
+        """Take what has no end of line; a record that the limit has cut cannot be read."""
+        text, mark, cut = self._rest.partition(RECORD.encode())
+        if mark and self.dropped:
+            self.dropped += len(mark + cut)
+            self.kept -= len(mark + cut)
+            self._rest = text
+        if self._rest:
+            self._line(self._rest.decode("utf-8", "replace"))
+        self._rest = b""
 
     def close(self) -> None:
         """Close the pipe; what a grandchild still writes goes nowhere."""
@@ -145,6 +181,15 @@ class OutputReader:
 def _record(line: str) -> tuple[str, str, str] | None:
     try:
         record = json.loads(line)
-        return str(record["level"])[:10], str(record["logger"])[:255], str(record["text"]) + "\n"
+        text = str(record["text"]) + ("" if record["more"] else "\n")
+        return str(record["level"])[:10], str(record["logger"])[:255], text
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _end_of_characters(data: bytes) -> int:
+    """Return where to cut `data` so that no UTF-8 character is cut in two."""
+    for end in range(len(data) - 1, max(0, len(data) - 4), -1):
+        if data[end] & 0xC0 != 0x80:  # the first byte of the last character, which may go on in what comes next
+            return end
+    return len(data)

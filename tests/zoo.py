@@ -416,6 +416,24 @@ def speak(status: LiveStatus) -> None:
         wait_for_file(path)
 
 
+class SaysAttemptTask(Task):
+    """Prints its attempt, of which the first fails."""
+
+    retry = Retry(attempts=2, backoff=0.01)
+
+    def execute(self, status: LiveStatus) -> None:
+        print(f"attempt {status.attempt}")
+        if status.attempt == 1:
+            raise CustomError("first")
+
+
+@task
+def say_and_die(status: LiveStatus) -> None:
+    """Print without a newline and be killed."""
+    print("last words", end="", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @task
 def write_bytes(status: LiveStatus) -> None:
     """Write the bytes that `hex` spells."""
@@ -424,7 +442,8 @@ def write_bytes(status: LiveStatus) -> None:
 
 @task
 def log_long(status: LiveStatus) -> None:
-    """Log one record of `size` characters."""
+    """Log one record of `size` characters after the beginning of a line."""
+    print("Working… ", end="")
     status.log.info("%s", "é" * status.settings["size"])
 
 
@@ -435,6 +454,22 @@ def flood(status: LiveStatus) -> None:
     block = line * 1000
     for _ in range(status.settings["size"] // len(block)):
         os.write(1, block)
+
+
+@task
+def log_often(status: LiveStatus) -> None:
+    """Log `count` records."""
+    for number in range(status.settings["count"]):
+        status.log.info("record %d", number)
+
+
+@task
+def log_beside_a_child(status: LiveStatus) -> None:
+    """Log 200 records of 2000 characters while a child writes to the same output."""
+    child = subprocess.Popen([sys.executable, "-c", "for _ in range(2000): print('y' * 99)"])
+    for _ in range(200):
+        status.log.info("z" * 2000)
+    child.wait()
 
 
 @task
