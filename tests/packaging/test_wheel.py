@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -12,23 +11,21 @@ from tests.packaging.conftest import ROOT, Archives, Environment
 NOT_SHIPPED = ("__pycache__", ".pyc", ".sqlite")
 
 
-def tracked(*folders: str) -> set[str]:
+def package_files() -> set[str]:
     """Return the files that a wheel has to hold, under their names in it."""
-    listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *folders],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    names = {name for name in listing.stdout.splitlines() if (ROOT / name).is_file()}
+    names = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("forktask", "web")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     return {f"forktask/{name}" if name.startswith("web/") else name for name in names}
 
 
 def test_wheel_holds_every_file_of_the_package_once(archives: Archives) -> None:
     names = zipfile.ZipFile(archives.wheel).namelist()
     shipped = [name for name in names if ".dist-info/" not in name]
-    assert sorted(shipped) == sorted(tracked("forktask", "web"))
+    assert sorted(shipped) == sorted(package_files())
 
 
 def test_wheel_holds_templates_static_files_and_the_type_marker(archives: Archives) -> None:
