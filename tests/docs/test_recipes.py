@@ -67,7 +67,7 @@ def test_old_rows_are_deleted_with_their_attempts_and_logs(kind: str, tmp_path: 
     with database_url(kind, tmp_path) as url:
         store = Store(url)
         now = clock.now()
-        for age in (timedelta(days=31), timedelta(days=29)):
+        for age in (timedelta(days=40), timedelta(days=31), timedelta(days=29)):
             finish(store, now - age)
         running(store)
         engine = create_engine(url)
