@@ -45,11 +45,12 @@ def database_url(kind: str, tmp_path: Path) -> Iterator[str]:
         order(server, f"DROP DATABASE {name}" + (" WITH (FORCE)" if kind == "postgresql" else ""))
 
 
-def order(server: URL | str, statement: str) -> None:
-    """Run one statement on a server, outside a transaction."""
+def order(server: URL | str, *statements: str) -> None:
+    """Run statements on a server, each committed by itself."""
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
-            connection.exec_driver_sql(statement)
+            for statement in statements:
+                connection.exec_driver_sql(statement)
     finally:
         engine.dispose()

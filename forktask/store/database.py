@@ -102,8 +102,7 @@ class Database:
         if self.is_sqlite:
             return ("PRAGMA synchronous=NORMAL",)
         if self.kind == "postgresql":
-            milliseconds = seconds * 1000
-            return (f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; SET timezone = 'UTC'",)
+            return (f"SET statement_timeout = {seconds * 1000}; SET timezone = 'UTC'",)
         limit = "max_statement_time" if "MariaDB" in connection.get_server_info() else "max_execution_time"
         value = seconds if limit == "max_statement_time" else seconds * 1000
         # READ COMMITTED locks rows and not the gaps between them, so that claims do not stand in each other's way.

@@ -55,7 +55,7 @@ def _alone(connection: Connection) -> Iterator[None]:
     connection.exec_driver_sql(begin)
     try:
         if name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRESQL_LOCK})")
         yield
     except BaseException:

@@ -25,8 +25,7 @@ def store(url: str) -> Iterator[Store]:
     store.create_tables()
     yield store
     store.close()
-    for table in metadata.tables:
-        order(url, f"DELETE FROM {table}")
+    order(url, *(f"DELETE FROM {table}" for table in metadata.tables))
 
 
 @pytest.fixture

@@ -69,6 +69,8 @@ def test_fifty_threads_write_without_an_error(store: Store) -> None:
             row = running(store)
             store.save([a_sample(row, percent=1.0)], [], [])
             store.save([], [an_end(row)], [])
+            # Reads before it writes: where a deferred transaction fails at once.
+            assert store.mark_lost(running(store).id, 1, "gone", error="e", reference="r")
         return 1
 
     with ThreadPoolExecutor(50) as threads:
@@ -122,6 +124,7 @@ def test_descriptors_of_connections_to_a_server_are_told(url: str, store: Store)
         assert Path(f"/proc/self/fd/{descriptor}").readlink().name.startswith("socket")
     mine.close()
     assert mine.socket_descriptors() == []
+    assert not mine.database._open
 
 
 def test_a_supervisor_has_no_sqlite_file_open_between_transactions(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def full_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     with database_url(request.param, tmp_path_factory.mktemp("full")) as url:
         store = Store(url)
         for owner in ("bob", "eve"):
-            inserted(store, state=State.COMPLETED, owner=owner, task=f"task of {owner}")
+            inserted(store, state=State.COMPLETED, owner=owner)
         others = ", ".join(column.name for column in STATUS.c if column.name != "id")
         copy = (
             f"INSERT INTO forktask_status (id, {others}) SELECT {NEW_ID[request.param]}, {others} FROM forktask_status"
@@ -100,6 +100,14 @@ def test_a_look_does_not_scan_what_is_final(full_store: Store, look: str) -> Non
     build, arguments, values = LOOKS[look]
     steps = plan(full_store, build, arguments, values)
     assert scans(full_store, steps) == [], steps
+
+
+@pytest.mark.parametrize(
+    "look", [look for look in LOOKS if look not in ("get", "requests", "what is live of an owner")]
+)
+def test_a_look_at_what_lives_uses_its_index(full_store: Store, look: str) -> None:
+    build, arguments, values = LOOKS[look]
+    assert "forktask_status_live" in str(plan(full_store, build, arguments, values))
 
 
 def test_a_write_finds_its_row_by_the_key(full_store: Store) -> None:

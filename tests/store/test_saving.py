@@ -47,6 +47,13 @@ def test_a_sample_of_an_older_attempt_writes_nothing(store: Store) -> None:
     assert read(store, other).percent == 60.0
 
 
+def test_a_sample_after_the_end_writes_nothing(store: Store) -> None:
+    row = running(store)
+    store.save([], [an_end(row)], [])
+    assert store.save([a_sample(row, percent=50.0)], [], []) == {row.id}
+    assert read(store, row).percent == 100.0
+
+
 @pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED, State.CANCELLED, State.LOST])
 def test_an_end_is_written_once(store: Store, state: State) -> None:
     row = running(store)
