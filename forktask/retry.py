@@ -64,7 +64,7 @@ class Retry:
         try:
             seconds = self.backoff * self.factor ** (attempt - 1)
         except OverflowError:
-            seconds = self.ceiling
+            seconds = self.ceiling if self.backoff else 0.0
         seconds = min(self.ceiling, seconds)
         return seconds * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, hides nothing
 

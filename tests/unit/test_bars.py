@@ -55,6 +55,15 @@ def test_a_bar_reports_and_writes_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+def test_installing_again_changes_nothing_but_the_task(current: list[LiveStatus]) -> None:
+    before = tqdm.tqdm.display
+    bars.install(lambda: None)
+    assert tqdm.tqdm.display is before
+    current.append(Watched().status)
+    list(tqdm.tqdm(range(3), file=io.StringIO()))
+    assert current[-1]._page.read() is None
+
+
 def test_a_bar_reports_at_its_own_refreshes(watched: Watched) -> None:
     with tqdm.tqdm(total=10, mininterval=0, miniters=1) as bar:
         for done in range(1, 11):
@@ -83,7 +92,7 @@ def test_the_word_that_tqdm_uses_for_no_unit_is_no_unit(watched: Watched) -> Non
     assert watched.report == Report(100, None, 3, 3)
 
 
-@pytest.mark.parametrize("total", [None, float("inf")])
+@pytest.mark.parametrize("total", [None, float("inf"), float("nan")])
 def test_a_bar_of_unknown_total_reports_its_count(watched: Watched, total: float | None) -> None:
     with tqdm.tqdm(total=total) as bar:
         bar.update(9)
@@ -216,6 +225,7 @@ watched = Watched()
 running = []
 bars.install(lambda: running[-1] if running else None)
 bars.install(lambda: running[-1] if running else None)
+assert len([finder for finder in sys.meta_path if type(finder).__module__ == "forktask.bars"]) == 1
 assert not [name for name in sys.modules if name.split(".")[0] == "tqdm"]
 {imports}
 assert not [finder for finder in sys.meta_path if type(finder).__module__ == "forktask.bars"]
