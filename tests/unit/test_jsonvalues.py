@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import decimal
 import enum
 import json
@@ -12,8 +11,8 @@ import pathlib
 import random
 import types
 import uuid
-from collections import OrderedDict, namedtuple
-from typing import Any
+from collections import OrderedDict
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -40,7 +39,10 @@ class Point:
     x: int
 
 
-Pair = namedtuple("Pair", "first second")
+class Pair(NamedTuple):
+    first: int
+    second: int
+
 
 NOT_JSON = {
     "set": {1, 2},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -71,11 +70,11 @@ def test_a_program_without_a_file_keeps_its_name(folder: Path) -> None:
 
 
 @pytest.fixture
-def uwsgi_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def uwsgi_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("uwsgi_file_shop_py")
     module.__file__ = str(folder / "shop.py")
     monkeypatch.setitem(sys.modules, "uwsgi_file_shop_py", module)
-    yield module
+    return module
 
 
 def test_a_file_that_uwsgi_loads_has_the_name_of_the_module(uwsgi_module: ModuleType) -> None:
