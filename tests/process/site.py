@@ -71,7 +71,9 @@ class Site:
     def write(self, name: str, source: str) -> Path:
         """Write one file of the site."""
         path = self.folder / name
-        path.write_text(textwrap.dedent(source), encoding="utf-8")
+        text = textwrap.dedent(source)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:  # a new time of change is a new version
+            path.write_text(text, encoding="utf-8")
         return path
 
     def start(self, *command: str, **more: str) -> subprocess.Popen[str]:
