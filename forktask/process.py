@@ -274,6 +274,7 @@ def exec_detached(
         stderr=stderr,
         pass_fds=tuple(keep),
         env=dict(env),
+        start_new_session=True,  # a Ctrl-C or the end of a terminal meant for the caller reaches nobody here
     )
     process.wait()
 

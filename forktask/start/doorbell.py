@@ -22,8 +22,9 @@ log = logging.getLogger("forktask.start")
 
 BACKLOG = 512
 TRIES = 4
-RETRY_AFTER = 0.005
-"""Seconds; another starter needs microseconds between taking the lock and listening."""
+RETRY_AFTER = 0.002
+START_PATIENCE = 2.0
+"""Seconds; another starter needs microseconds between taking the lock and listening, unless the machine is busy."""
 PATIENCE = 1.0
 """Seconds to wait for room in a full socket, for orders that only a message can carry."""
 
@@ -119,25 +120,38 @@ class Doorbell:
         if destination.directory is None:
             return start_private(destination)
         address = destination.directory.socket_address(destination.name)
-        for attempt in range(TRIES):
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            try:
-                connection.connect(address)
-            except OSError:
-                connection.close()
-                start(destination, destination.directory)
-                if attempt:
-                    clock.sleep(RETRY_AFTER)
-                continue
-            if peer_uid(connection) != os.geteuid():
-                connection.close()
-                raise LaunchError(f"the socket {address} belongs to another user")
-            return connection
-        raise LaunchError(f"the supervisor at {address} does not listen")
+        until = clock.monotonic() + START_PATIENCE
+        started = 0
+        while (connection := _connected(address)) is None:
+            if started == TRIES or clock.monotonic() > until:
+                raise LaunchError(f"the supervisor at {address} does not listen")
+            if start(destination, destination.directory):
+                started += 1
+            else:
+                clock.sleep(RETRY_AFTER)
+        return connection
 
 
-def start(destination: Destination, directory: host.PrivateDirectory) -> None:
-    """Start the supervisor unless somebody else holds its lock.
+def _connected(address: str) -> socket.socket | None:
+    """Return a connection to whoever listens at an address; None if nobody does.
+
+    Raises:
+        LaunchError: It is somebody else's.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        return None
+    if peer_uid(connection) != os.geteuid():
+        connection.close()
+        raise LaunchError(f"the socket {address} belongs to another user")
+    return connection
+
+
+def start(destination: Destination, directory: host.PrivateDirectory) -> bool:
+    """Start the supervisor unless somebody else holds its lock; return whether it was started here.
 
     The lock and the listening socket are made here and passed on, so that whoever connects next is
     served, although the supervisor's interpreter has not even begun.
@@ -148,7 +162,7 @@ def start(destination: Destination, directory: host.PrivateDirectory) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return
+            return False
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
@@ -156,6 +170,7 @@ def start(destination: Destination, directory: host.PrivateDirectory) -> None:
             listener.listen(BACKLOG)
             own = {"listener": listener.fileno(), "lock": lock, "directory": directory.fileno()}
             _exec(destination, directory, own)
+        return True
     except OSError as error:
         raise LaunchError(f"cannot start the supervisor: {error}") from error
     finally:

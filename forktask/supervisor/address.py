@@ -37,6 +37,10 @@ class Address:
         clients.listen(again)
         return True
 
+    def has_neighbours(self) -> bool:
+        """Return True if other supervisors have their names in the directory, or had and were killed."""
+        return any("." not in name and name != self.name for name in os.listdir(self.directory))
+
     def withdraw(self) -> None:
         """Let the next starter have the name."""
         self._remove()

@@ -11,6 +11,7 @@ from forktask.proof import LAUNCH_GRACE, Witness, identity_of
 from forktask.rows import Request, SupervisorRow
 from forktask.sentences import new_reference, sentence
 from forktask.states import UNDER_WAY, Cause, State
+from forktask.supervisor.address import Address
 from forktask.supervisor.charge import Charge
 from forktask.supervisor.orders import Orders
 
@@ -18,13 +19,16 @@ log = logging.getLogger("forktask.supervisor")
 
 LOOK_INTERVAL = 1.0
 RARE_INTERVAL = 5.0
+NEIGHBOUR_GRACE = 10.0
+"""Seconds in which a row is left to the supervisor that its starter rang for, which may just be importing."""
 
 
 class Inspection:
     """Finds what is due, what was asked for, and what is lost."""
 
-    def __init__(self, me: SupervisorRow, orders: Orders) -> None:
+    def __init__(self, me: SupervisorRow, orders: Orders, address: Address | None) -> None:
         self.me = me
+        self.address = address
         self.orders = orders
         self.settings = orders.settings
         self.store = orders.store
@@ -69,7 +73,14 @@ class Inspection:
             return
         found = self.store.due(registry.names(), places)
         self.orders.more_in_table = len(found) >= places
-        self.orders.take_due(found)
+        neighbours = self.address is not None and self.address.has_neighbours()
+        self.orders.take_due([key for key in found if not (neighbours and self._may_be_for_another(key))])
+
+    def _may_be_for_another(self, status_id: UUID) -> bool:
+        """Return True for a young row that we were not rung for: another version or environment may be meant."""
+        created_at = (status_id.int >> 80) / 1000  # an id begins with its time (RFC 9562)
+        is_young = clock.now().timestamp() - created_at < NEIGHBOUR_GRACE
+        return is_young and str(status_id) not in self.orders.left_in_table
 
     def see_requests(self, status_ids: list[UUID]) -> None:
         """Do what was asked for: cancel, pause, resume; and end runners whose row is no longer ours."""

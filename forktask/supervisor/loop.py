@@ -51,7 +51,7 @@ class Supervisor:
         self.ledger = Ledger(store)
         self.fleet = Fleet(settings, preloaded, self._watch)
         self.orders = Orders(settings, self.fleet, self.ledger, me.id)
-        self.inspection = Inspection(me, self.orders)
+        self.inspection = Inspection(me, self.orders, address)
         self.clients = Clients(self.selector, me.id, self.take_message)
         self.stopping = False
         self._sample_at = self._look_at = 0.0
@@ -225,6 +225,8 @@ class Supervisor:
         if busy or more or self.orders.pending or self.clients.connected:
             self._idle_since = clock.monotonic()
             return False
+        if self.me.kind == "fork":
+            return True
         if not self.inspection.superseded and clock.monotonic() - self._idle_since < self.settings.idle_exit:
             return False
         return self.address is None or not self.address.is_wanted(self.clients)

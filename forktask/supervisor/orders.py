@@ -36,6 +36,7 @@ class Orders:
         self.pending: dict[str, Order] = {}
         self.more_in_table = False
         self.running_elsewhere = 0
+        self.left_in_table: set[str] = set()
         self._adopted: set[str] = set()
         self._unreleased: dict[UUID, int] = {}
 
@@ -60,6 +61,7 @@ class Orders:
     def take_due(self, status_ids: Sequence[UUID]) -> None:
         """Note rows that were found in the table."""
         for status_id in status_ids:
+            self.left_in_table.discard(str(status_id))
             self.pending.setdefault(str(status_id), Order(id=str(status_id), task=""))
 
     def start_pending(self) -> None:
@@ -81,6 +83,7 @@ class Orders:
         for order in orders:
             if not order.bound:
                 del self.pending[order.id]
+                self.left_in_table.add(order.id)
                 self.more_in_table = True
         new = [order for order in orders if order.bound and order.id not in self._adopted]
         if new:
