@@ -15,6 +15,7 @@ _preloading = False
 _contexts: list[tuple[object, Context]] = []
 _database_url: str | None = None
 _version = ""
+_reference = ""
 
 
 def in_supervisor() -> bool:
@@ -74,15 +75,20 @@ def context_of(application: object) -> Context:
     return _contexts[-1][1] if _contexts else nullcontext
 
 
-def set_version(version: str) -> None:
-    """Note the version of the code that this supervisor and its runners have imported."""
-    global _version
-    _version = version
+def set_code(reference: str, version: str) -> None:
+    """Note what this supervisor and its runners have imported, and the version of that code."""
+    global _reference, _version
+    _reference, _version = reference, version
 
 
 def version() -> str:
     """Return that version; empty in the application itself."""
     return _version
+
+
+def reference() -> str:
+    """Return what was imported; empty in the application itself."""
+    return _reference
 
 
 def set_database_url(url: str) -> None:

@@ -33,7 +33,7 @@ def main(shell: Sequence[str]) -> NoReturn:
     page, config = _introduction(sock)
     process.die_with(config["parent"])
     host.restore_interpreter(config)
-    place.set_version(config["version"])
+    place.set_code(config["application"], config["version"])
     runner.become_runner(1, sock, frozenset(descriptors.open_descriptors()) - {sock.fileno()})
     try:
         loaded = application.load(config["application"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forktask import application as applications
-from forktask import host
+from forktask import host, place
 from forktask.config import Settings
 from forktask.errors import LaunchError
 from forktask.supervisor.boot import configuration
@@ -42,7 +42,8 @@ def destination_of(
     Raises:
         ApplicationNotFoundError: Another process could not import the application.
     """
-    reference = settings.app or applications.locate(application, stack_hint=factory)
+    own = place.reference() if application is None else ""  # a script's; its runner is another program
+    reference = settings.app or own or applications.locate(application, stack_hint=factory)
     application_name, name = host.supervisor_key(
         application=reference,
         database_url=settings.database_url,

@@ -44,7 +44,7 @@ def main() -> NoReturn:
     configure_logging(config["settings"]["log_level"])
     host.restore_interpreter(config)
     place.enter("supervisor")
-    place.set_version(config["version"])
+    place.set_code(config["reference"], config["version"])
     settings = Settings(**config["settings"] | {"start_method": StartMethod(config["settings"]["start_method"])})
     preloaded = preload(config["reference"], config["modules"])
     store = Store(settings.database_url, supervisor=True)
