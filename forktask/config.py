@@ -163,8 +163,9 @@ def _unknown_names(config: Mapping[str, Any], environ: Mapping[str, str], names:
 
 
 def _unknown(name: str, names: Mapping[str, str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "")
+    # Compared without the prefix, in which all are alike.
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), [known.removeprefix(PREFIX) for known in names], n=1)
+    return f"{name} is no setting" + (f"; did you mean {PREFIX}{near[0]}?" if near else "")
 
 
 def _convert(name: str, raw: Any) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import decimal
 import enum
-import json
 import math
 import pathlib
 import random
@@ -50,10 +50,10 @@ NOT_JSON = {
     "bytes": b"x",
     "bytearray": bytearray(b"x"),
     "memoryview": memoryview(b"x"),
-    "datetime": datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
-    "date": datetime.date(2024, 1, 1),
-    "time": datetime.time(12, tzinfo=datetime.UTC),
-    "timedelta": datetime.timedelta(1),
+    "datetime": dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
+    "date": dt.date(2024, 1, 1),
+    "time": dt.time(12, tzinfo=dt.UTC),
+    "timedelta": dt.timedelta(1),
     "Decimal": decimal.Decimal("1.5"),
     "UUID": uuid.UUID(int=5),
     "PosixPath": pathlib.PosixPath("/tmp"),
@@ -185,6 +185,9 @@ def test_a_refusal_is_a_value_error() -> None:
     assert isinstance(refused({1}), ValueError)
 
 
+CHARACTERS = "aA0 \\\"'/\x01\x1f\x7fé€\u2028\ud7ff\ue000\uffff😀\U0010ffff"
+
+
 def random_value(chance: random.Random, depth: int) -> Any:
     kind = chance.randrange(8 if depth else 6)
     if kind == 6:
@@ -195,9 +198,7 @@ def random_value(chance: random.Random, depth: int) -> Any:
 
 
 def random_text(chance: random.Random) -> str:
-    return "".join(
-        chr(chance.choice((chance.randrange(1, 0xD800), chance.randrange(0xE000, 0x110000)))) for _ in range(3)
-    )
+    return "".join(chance.choice(CHARACTERS) for _ in range(3))
 
 
 def test_whatever_is_json_comes_back() -> None:
@@ -205,6 +206,3 @@ def test_whatever_is_json_comes_back() -> None:
     for _ in range(2000):
         value = random_value(chance, 4)
         assert plain(value, "settings") == value
-        assert (
-            to_json(value, "settings").encode() == json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-        )
