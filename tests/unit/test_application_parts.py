@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, current_app
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from forktask import application
 from forktask.application.loading import Reference, parse
@@ -163,6 +164,7 @@ def test_an_application_is_found_under_middleware() -> None:
 
 def test_the_proxy_of_the_current_application_is_no_place_of_it() -> None:
     app = Flask(__name__)
+    app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     with app.app_context():
         assert application.unwrap(current_app) is None
 
