@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, Protocol, TypeVar, cast, overload
 from uuid import UUID
 
 from forktask import runtime
@@ -14,6 +14,14 @@ from forktask.runtime import Runtime
 from forktask.states import Cause, State
 
 T = TypeVar("T")
+
+
+class Named(Protocol):
+    """A task, however it was made: it has a registered name."""
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
 
 
 class _Column(Generic[T]):
@@ -93,18 +101,23 @@ class TaskStatus:
         cls,
         *,
         state: State | Collection[State] = (),
-        task: str | None = None,
+        task: str | Named | None = None,
         owner: str | None = None,
         limit: int = 100,
     ) -> list[TaskStatus]:
-        """Return statuses, newest first."""
+        """Return statuses, newest first.
+
+        Args:
+            task: A task, or its registered name.
+        """
         states = (state,) if isinstance(state, State) else state
+        name = task if task is None or isinstance(task, str) else task.name
         source = runtime.current()
-        return [cls(row, source) for row in source.find(state=states, task=task, owner=owner, limit=limit)]
+        return [cls(row, source) for row in source.find(state=states, task=name, owner=owner, limit=limit)]
 
     @classmethod
     def find_last(
-        cls, *, state: State | Collection[State] = (), task: str | None = None, owner: str | None = None
+        cls, *, state: State | Collection[State] = (), task: str | Named | None = None, owner: str | None = None
     ) -> TaskStatus | None:
         """Return the newest status that fits, or None."""
         found = cls.find(state=state, task=task, owner=owner, limit=1)

@@ -38,6 +38,11 @@ class ConfiguredTask:
     private_arguments: Callable[[], Mapping[str, Any]] | None = None
     options: Options = field(default_factory=Options)
 
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        return self.definition.name
+
     def using(self, **options: Unpack[Options]) -> ConfiguredTask:
         """Return a copy with these options beside those it has."""
         return ConfiguredTask(
@@ -186,6 +191,7 @@ class Task(ABC):
         shell = _overridden(cls, "get_shell_arguments")
         if shell and not cls.shell_arguments_encrypted:
             _warn_of_shell_arguments(cls)
+        cls.name = cls.__dict__.get("name") or registry.task_name(cls.__module__, cls.__qualname__)
         cls._configured = ConfiguredTask(
             definition=_define(cls),
             check_settings=_settings_check(cls),
@@ -200,7 +206,7 @@ class FunctionTask(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], configured: ConfiguredTask) -> None:
         self.function = function
-        self.configured = configured
+        self.name = configured.name
         self.using = configured.using
         self.initiate = configured.initiate
         self.enqueue = configured.enqueue
@@ -238,7 +244,7 @@ def _define(cls: type[Task]) -> TaskDefinition:
         return _instance(cls, shell, private).execute(live)
 
     return TaskDefinition(
-        name=cls.name or registry.task_name(cls.__module__, cls.__qualname__),
+        name=cls.name,
         module=registry.stable_module_name(cls.__module__),
         title=cls.title or words(cls.__name__),
         execute=execute,

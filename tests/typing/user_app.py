@@ -115,7 +115,7 @@ def look(status_id: UUID) -> str:
 
 def unfinished(owner: str) -> list[UUID]:
     """Find rows again."""
-    return [status.id for status in TaskStatus.find(state=State.RUNNING, task="imports.ImportTask", owner=owner)]
+    return [status.id for status in TaskStatus.find(state=State.RUNNING, task=ImportTask, owner=owner)]
 
 
 def refused() -> str:
