@@ -115,7 +115,7 @@
   });
   document.addEventListener("htmx:before:response", cancelUnless((element, { ctx: { response } }) =>
     accept(element, response.status, response.headers.get("Forktask-State"), response.headers.get("ETag"))));
-  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:error"]) document.addEventListener(name, unreachable);
+  document.addEventListener("htmx:error", unreachable); // htmx 2 raises it beside htmx:sendError and htmx:timeout
 
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return;
