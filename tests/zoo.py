@@ -362,6 +362,16 @@ class ResumableTask(Task):
         return {"attempt": status.attempt}
 
 
+class InterruptedFlakyTask(Task):
+    """Waits for the file `path`, then fails; has two attempts."""
+
+    retry = Retry(attempts=2, backoff=0.01)
+
+    def execute(self, status: LiveStatus) -> None:
+        wait.function(status)
+        raise CustomError("after waiting")
+
+
 class LostAgainTask(Task):
     """Waits for the file `path`; is run again when it was lost."""
 

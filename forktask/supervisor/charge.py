@@ -158,6 +158,13 @@ class Charge:
         """SIGKILL the whole group, at once."""
         process.signal_own_group(self.pid, signal.SIGKILL)
 
+    def give_up(self) -> None:
+        """Kill the runner of an attempt that is no longer ours; nothing of it is written."""
+        if not self.superseded and self.row is not None:
+            log.warning("superseded id=%s attempt=%d pid=%d", self.row.id, self.row.attempt, self.pid)
+        self.superseded = True
+        self.kill()
+
     def pause(self) -> None:
         """Stop the whole group; the time does not count for the timeout."""
         self.paused_at = clock.monotonic()

@@ -94,10 +94,7 @@ class Inspection:
     def _see(self, charge: Charge, request: Request | None) -> None:
         assert charge.row is not None
         if request is None or not self._is_ours(charge, request):
-            if not charge.superseded:
-                log.warning("superseded id=%s attempt=%d pid=%d", charge.row.id, charge.row.attempt, charge.pid)
-            charge.superseded = True
-            charge.kill()
+            charge.give_up()
         elif request.cancel_requested_at is not None:
             charge.begin_stop(Cause.CANCELLED, self.settings.stop_timeout)
         elif charge.stop is None:

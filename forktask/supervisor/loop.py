@@ -137,8 +137,7 @@ class Supervisor:
                 self.clients.ended(str(end.status_id))
         for status_id in refused:
             if (charge := self.fleet.under_way.get(status_id)) is not None:
-                charge.superseded = True
-                charge.kill()
+                charge.give_up()
         if ends and self.orders.more_in_table and not self.stopping:
             try:
                 self.inspection.find_due()
@@ -182,7 +181,8 @@ class Supervisor:
 
     def _conclude(self, charge: Charge, exit: process.Exit) -> None:
         assert charge.row is not None
-        del self.fleet.under_way[charge.row.id]
+        if self.fleet.under_way.get(charge.row.id) is charge:
+            del self.fleet.under_way[charge.row.id]
         kills = memory.out_of_memory_kills()
         earlier = self._memory_attempts(charge) if cause_of(charge, exit, kills) is Cause.OUT_OF_MEMORY else 0
         end = end_of(charge, exit, Circumstances(kills, earlier))

@@ -163,6 +163,8 @@ class Orders:
                 self._dismiss(charge)
                 self._unreleased[row.id] = row.attempt
             else:
+                if (older := self.fleet.under_way.get(row.id)) is not None:
+                    older.give_up()
                 self.fleet.under_way[row.id] = charge
                 charge.begin(row, order, definition)
         self._release()
