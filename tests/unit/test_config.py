@@ -90,6 +90,7 @@ WRONG = [
     ("POLL_INTERVAL", "inf", "must be more than 0 and finite"),
     ("STOP_TIMEOUT", -0.1, "must be finite and not negative"),
     ("IDLE_EXIT", "nan", "must be finite and not negative"),
+    ("IDLE_EXIT", "inf", "must be finite and not negative"),
     ("LOG_LEVEL", "loud", "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
     ("URL_PREFIX", "jobs", "must start with /, name a path and not end with /"),
     ("URL_PREFIX", "/", "must start with /, name a path and not end with /"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -73,6 +74,7 @@ def test_a_program_without_a_file_keeps_its_name(folder: Path) -> None:
 def uwsgi_module(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("uwsgi_file_shop_py")
     module.__file__ = str(folder / "shop.py")
+    module.__spec__ = ModuleSpec("uwsgi_file_shop_py", None)
     monkeypatch.setitem(sys.modules, "uwsgi_file_shop_py", module)
     return module
 
@@ -100,6 +102,15 @@ def test_a_module_of_the_same_name_elsewhere_is_not_taken_for_the_file(
 def test_a_file_whose_name_is_no_identifier_cannot_be_imported(uwsgi_module: ModuleType, folder: Path) -> None:
     uwsgi_module.__file__ = str(folder / "my-shop.py")
     assert not registry.importable_from_path(uwsgi_module)
+
+
+def test_nothing_is_imported_to_see_whether_a_file_can_be(
+    uwsgi_module: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    uwsgi_module.__file__ = str(folder / "company.old.py")
+    assert not registry.importable_from_path(uwsgi_module)
+    assert "company" not in sys.modules
 
 
 def test_tasks_are_found_by_name() -> None:
