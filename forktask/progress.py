@@ -156,17 +156,17 @@ class Page:
 
 
 def _encode(message: str | None, unit: str | None) -> tuple[str | None, str | None, bytes, int, int]:
-    unit_text = b"" if unit is None else clean(unit[:UNIT_LIMIT])
-    message_text = b"" if message is None else clean(message)
-    if len(message_text) > MESSAGE_LIMIT:
-        message_text = message_text[: MESSAGE_LIMIT - len(_ELLIPSIS)].decode(errors="ignore").encode() + _ELLIPSIS
-    return (
-        message,
-        unit,
-        unit_text + message_text,
-        _ABSENT if unit is None else len(unit_text),
-        _ABSENT if message is None else len(message_text),
-    )
+    text, size = b"", _ABSENT
+    if message is not None:
+        text = clean(message)
+        size = len(text)
+        if size > MESSAGE_LIMIT:
+            text = text[: MESSAGE_LIMIT - len(_ELLIPSIS)].decode(errors="ignore").encode() + _ELLIPSIS
+            size = len(text)
+    if unit is None:
+        return message, unit, text, _ABSENT, size
+    unit_text = clean(unit[:UNIT_LIMIT])
+    return message, unit, unit_text + text, len(unit_text), size
 
 
 def clean(text: str) -> bytes:
