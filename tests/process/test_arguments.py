@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -217,7 +218,7 @@ def test_an_exception_in_a_hook_reaches_the_caller_and_leaves_no_row(make_runtim
         raise LookupError("no key")
 
     body = {hook: classmethod(broken), "execute": lambda self, status: None, "shell_arguments_encrypted": True}
-    task = type("BrokenTask", (Task,), {**body, "__module__": __name__})
+    task = cast("type[Task]", type("BrokenTask", (Task,), {**body, "__module__": __name__}))
     with pytest.raises(LookupError, match="no key"):
         task.initiate()
     assert runtime.store.find() == []
