@@ -29,15 +29,15 @@ from tests.waiting import wait_until
 BIN = Path(sys.executable).parent
 ZOO = ROOT / "tests" / "zoo_servers"
 GUNICORN = [str(BIN / "gunicorn"), "--bind", "127.0.0.1:0", "--workers", "2", "--threads", "4"]
-FLASK = [str(BIN / "flask"), "--app", "single", "run", "--port", "0"]
+FLASK = [str(BIN / "flask"), "--app", "plain", "run", "--port", "0"]
 
 SERVERS = {
-    "the development server": (FLASK, "single.OwnTask"),
-    "the development server with its reloader": ([*FLASK, "--debug"], "single.OwnTask"),
-    "a script": ([sys.executable, "single.py"], "single.OwnTask"),
+    "the development server": (FLASK, "plain.OwnTask"),
+    "the development server with its reloader": ([*FLASK, "--debug"], "plain.OwnTask"),
+    "a script": ([sys.executable, "plain.py"], "plain.OwnTask"),
     "a script whose name is no identifier": ([sys.executable, "my-app.py"], "my-app.OwnTask"),
-    "gunicorn": ([*GUNICORN, "single:app"], "single.OwnTask"),
-    "gunicorn --preload": ([*GUNICORN, "--preload", "single:app"], "single.OwnTask"),
+    "gunicorn": ([*GUNICORN, "plain:app"], "plain.OwnTask"),
+    "gunicorn --preload": ([*GUNICORN, "--preload", "plain:app"], "plain.OwnTask"),
     "gunicorn with a factory": ([*GUNICORN, "factory:create_app()"], "factory.FactoryTask"),
     "gunicorn with middleware around a factory": ([*GUNICORN, "proxied:application"], "factory.FactoryTask"),
 }
@@ -113,7 +113,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def copy_applications(folder: Path) -> None:
     for file in ZOO.glob("*.py"):
         shutil.copy(file, folder)
-    shutil.copy(ZOO / "single.py", folder / "my-app.py")
+    shutil.copy(ZOO / "plain.py", folder / "my-app.py")
 
 
 def all_run(site: Site, count: int) -> bool:
@@ -193,8 +193,8 @@ def test_old_tasks_end_on_old_code_and_new_ones_begin_on_new_code(site: Site) ->
         (old,) = before.start_many(1)
         site.until(lambda: all_run(site, 1), "the task on old code")
         (old_supervisor,) = site.supervisors()
-        code = (ZOO / "single.py").read_text()
-        (site.folder / "single.py").write_text(code.replace('code = "old"', 'code = "new"'))
+        code = (ZOO / "plain.py").read_text()
+        (site.folder / "plain.py").write_text(code.replace('code = "old"', 'code = "new"'))
         with serving(site, *command, name="second", **more) as after:
             new = after.start_many(10)
             site.until(lambda: all_run(site, 11), "the tasks on new code")
