@@ -9,11 +9,13 @@ from typing import Any
 
 from forktask import clock
 from forktask.definition import TaskDefinition
+from forktask.errors import SettingsError
 from forktask.rows import StatusRow, new_id
 from forktask.start.inline import OnProgress
 from forktask.states import StartMethod, State
 
-TITLE_LIMIT = 255
+TITLE_LIMIT = OWNER_LIMIT = 255
+QUEUE_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,6 @@ class Call:
     queue: str | None = None
     priority: int = 50
     run_after: datetime | None = None
-    public: bool = False
     metadata: Any = None
     shell: tuple[str, ...] = ()
     private: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +41,13 @@ def row_of(call: Call, bound_to: StartMethod | None) -> StatusRow:
 
     Args:
         bound_to: The start method, if only the process that gets the arguments can start it.
+
+    Raises:
+        SettingsError: The owner or the queue is longer than its column.
     """
+    for name, text, limit in (("owner", call.owner, OWNER_LIMIT), ("queue", call.queue, QUEUE_LIMIT)):
+        if text is not None and len(text) > limit:
+            raise SettingsError(name, f"has {len(text)} characters; at most {limit} are kept")
     now = clock.now()
     empty: dict[str, Any] = dict.fromkeys(StatusRow._fields)
     return StatusRow(
@@ -53,7 +60,7 @@ def row_of(call: Call, bound_to: StartMethod | None) -> StatusRow:
             "settings": call.settings,
             "metadata": call.metadata,
             "owner": call.owner,
-            "public": int(call.public),
+            "public": 0,
             "start_method": bound_to,
             "queue": call.queue,
             "priority": call.priority,

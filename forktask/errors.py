@@ -86,7 +86,13 @@ class LaunchError(ForkTaskError):
 
 
 class StoreError(ForkTaskError):
-    """The database did not do what was asked; the driver's error is the cause."""
+    """The database did not do what was asked; the driver's error is the cause.
+
+    Attributes:
+        transient: True if the same call may do later: it is away, busy or full.
+    """
+
+    transient: bool = True
 
 
 class TaskError(ForkTaskError):

@@ -29,7 +29,6 @@ class Options(TypedDict, total=False):
     """0 to 100, higher first."""
     run_after: datetime | timedelta | float
     """For `enqueue`: an aware time, or how long from now (seconds)."""
-    public: bool
     metadata: Any
     """JSON of the application's own, kept in the row."""
     on_progress: Callable[[Report], None]

@@ -66,9 +66,7 @@ def identify(pid: int | None = None) -> Identity:
     found = read_stat(pid)
     if found is None:
         raise ProcessLookupError(f"no process has the pid {pid}")
-    return Identity(
-        boot_id=host.boot_id(), pid_namespace=host.pid_namespace(), pid=pid, start_ticks=found.start_ticks
-    )
+    return Identity(boot_id=host.boot_id(), pid_namespace=host.pid_namespace(), pid=pid, start_ticks=found.start_ticks)
 
 
 def is_here(identity: Identity) -> bool:

@@ -17,7 +17,7 @@ from forktask import application as applications
 from forktask import clock, config, host, place, process, registry
 from forktask.call import Call, row_of
 from forktask.config import Settings
-from forktask.errors import LaunchError, StateError, StatusNotFoundError
+from forktask.errors import ApplicationNotFoundError, LaunchError, StateError, StatusNotFoundError
 from forktask.proof import Witness
 from forktask.rows import StatusRow
 from forktask.sentences import new_reference, sentence
@@ -98,6 +98,8 @@ class Runtime:
             forking.refuse_threads()
         bound = method in (StartMethod.FORK, StartMethod.INLINE) or bool(call.shell or call.private)
         row = row_of(call, method if bound else None)
+        if method in (StartMethod.FORKSERVER, StartMethod.SPAWN):
+            self.doorbell.find()
         self.store.insert(row)
         if method is StartMethod.INLINE:
             self._inline.start(row.id, {"private": call.private, "shell": call.shell}, call.on_progress)
@@ -231,7 +233,7 @@ class Runtime:
             return
         try:
             self.doorbell.ring(message)
-        except LaunchError as error:
+        except (LaunchError, ApplicationNotFoundError) as error:
             log.warning("id=%s: %s", status_id, error)
 
     def close(self) -> None:

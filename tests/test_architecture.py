@@ -27,7 +27,7 @@ LAYERS = (
     "descriptors memory process",
     "channel capture place proof runner supervisor start spawned",
     "options call runtime",
-    "status task",
+    "status configured task",
     "cli __main__",
     "forktask",
     "web",

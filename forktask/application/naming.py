@@ -55,8 +55,9 @@ class _Places:
         self.application = application
         self.rejected: list[Found] = []
         self._entrances = {entry.module for entry in entries()} | _programs()
-        loaded: Mapping[str, object] = sys.modules
-        self._modules = [(key, module) for key, module in list(loaded.items()) if isinstance(module, ModuleType)]
+        loaded: Mapping[str, ModuleType] = sys.modules
+        # By type: isinstance() believes an object that only says that it is a module, as cffi's libraries do.
+        self._modules = [(key, found) for key, found in list(loaded.items()) if issubclass(type(found), ModuleType)]
 
     def references(self, hint: str | None) -> Iterator[str]:
         """Yield the references that will do, the best first.

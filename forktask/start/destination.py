@@ -30,9 +30,7 @@ class Destination:
     configuration: Callable[[], dict[str, Any]]
 
 
-def destination_of(
-    settings: Settings, application: object | None, *, factory: str | None, version: str
-) -> Destination:
+def destination_of(settings: Settings, application: object | None, *, factory: str | None, version: str) -> Destination:
     """Return the supervisor that all web processes share which agree in everything that matters.
 
     Args:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from forktask import clock, host, process
-from forktask.errors import LaunchError
+from forktask.errors import ApplicationNotFoundError, LaunchError
 from forktask.start.destination import Destination
 from forktask.supervisor.clients import peer_uid
 
@@ -46,9 +46,17 @@ class Doorbell:
     @property
     def destination(self) -> Destination:
         """Which supervisor it is."""
-        if self._destination is None:
-            self._destination = self._find()
+        self.find()
+        assert self._destination is not None
         return self._destination
+
+    def find(self) -> None:
+        """Find out which supervisor it is, before a row needs it.
+
+        Raises:
+            ApplicationNotFoundError: Another process could not import this application.
+        """
+        self._destination = self._destination or self._find()
 
     def ring(self, message: Sequence[Any], *, must_arrive: bool = False) -> bool:
         """Send one message; False if the socket is full, then the supervisor finds the row by itself.
@@ -78,7 +86,10 @@ class Doorbell:
         Returns:
             None if there is no supervisor to ask.
         """
-        destination = self.destination
+        try:
+            destination = self.destination
+        except ApplicationNotFoundError:
+            return None
         if destination.directory is None:
             return None
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

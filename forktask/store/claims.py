@@ -26,13 +26,13 @@ class Claims:
 
     database: Database
 
-    def due(self, tasks: Collection[str], limit: int) -> list[UUID]:
-        """Return the ids of rows that may start now, the highest priority first, then the oldest."""
+    def due(self, tasks: Collection[str], limit: int) -> list[tuple[UUID, str]]:
+        """Return (id, task) of rows that may start now, the highest priority first, then the oldest."""
         if not tasks or limit < 1:
             return []
         values = padded("task", sorted(tasks)) | {"limit": limit}
         rows = self.database.rows(select_due, len(values) - 1, values=values)
-        return [row[0] for row in rows]
+        return [(row[0], row[1]) for row in rows]
 
     def unknown(self, tasks: Collection[str], older_than: float) -> list[tuple[UUID, int, str]]:
         """Return (id, attempt, task) of rows that wait for a task which is none of `tasks`.
@@ -122,9 +122,9 @@ def now() -> Any:
 
 
 def select_due(tasks: int) -> Statement:
-    """Ids of rows that may start now."""
+    """Rows that may start now."""
     return (
-        select(STATUS.c.id)
+        select(STATUS.c.id, STATUS.c.task)
         .where(
             conditions.LIVE,
             conditions.QUEUED,

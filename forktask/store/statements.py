@@ -140,9 +140,9 @@ def _returns_rows(statement: Statement) -> bool:
 
 
 def _result_processor(kind: Any, dialect: Dialect) -> Processor:
-    # Drivers return floats as floats; psycopg's processor would want the code of the column's type.
+    # Drivers return floats as floats; the processor for psycopg would want the code of the column's type.
     implementation = kind.dialect_impl(dialect)
-    if isinstance(implementation, Float):
+    if isinstance(kind, Float):
         return None
     processor: Processor = implementation.result_processor(dialect, None)
     return processor

@@ -74,7 +74,7 @@ class Inspection:
         found = self.store.due(registry.names(), places)
         self.orders.more_in_table = len(found) >= places
         neighbours = self.address is not None and self.address.has_neighbours()
-        self.orders.take_due([key for key in found if not (neighbours and self._may_be_for_another(key))])
+        self.orders.take_due([row for row in found if not (neighbours and self._may_be_for_another(row[0]))])
 
     def _may_be_for_another(self, status_id: UUID) -> bool:
         """Return True for a young row that we were not rung for: another version or environment may be meant."""
@@ -140,6 +140,7 @@ class Inspection:
             return
         self._rare_at = clock.monotonic() + RARE_INTERVAL
         self.superseded = self._is_superseded()
+        self._retire_the_dead()
         for row in self.store.bound():
             self.witness.check_waiting(row)
         for status_id, attempt, task in self.store.unknown(registry.names(), LAUNCH_GRACE):
@@ -151,3 +152,10 @@ class Inspection:
                 detail=f"no task is registered as {task!r} in {self.fleet.preloaded.reference}; "
                 f"known: {', '.join(registry.names())}",
             )
+
+    def _retire_the_dead(self) -> None:
+        """Say of supervisors that were killed here, and left nothing under way, that they are no more."""
+        watching = {row.supervisor_id for row in self.store.under_way()}
+        for supervisor in self.store.supervisors():
+            if supervisor.id not in watching and process.is_alive(identity_of(supervisor)) is False:
+                self.store.retire(supervisor.id)

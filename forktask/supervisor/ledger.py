@@ -60,7 +60,7 @@ class Ledger:
         try:
             refused = self.store.save([sample for _, (_, sample) in samples], ends, output)
         except StoreError as error:
-            if getattr(error, "transient", True):
+            if error.transient:
                 self.note_failure(error)
                 return [], set()
             return self._write_singly(error), set()

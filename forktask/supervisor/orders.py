@@ -58,11 +58,11 @@ class Orders:
         """Note an order; `start_pending` starts it."""
         self.pending[order.id] = order
 
-    def take_due(self, status_ids: Sequence[UUID]) -> None:
-        """Note rows that were found in the table."""
-        for status_id in status_ids:
+    def take_due(self, found: Sequence[tuple[UUID, str]]) -> None:
+        """Note rows that were found in the table, each with its task."""
+        for status_id, task in found:
             self.left_in_table.discard(str(status_id))
-            self.pending.setdefault(str(status_id), Order(id=str(status_id), task=""))
+            self.pending.setdefault(str(status_id), Order(id=str(status_id), task=task))
 
     def start_pending(self) -> None:
         """Start what may be started now."""
@@ -94,7 +94,7 @@ class Orders:
         if self.fleet.preloaded.failure:
             self._fail(orders, self.fleet.preloaded.failure)
             return
-        known = [order for order in self._named(orders) if self._is_known(order)]
+        known = [order for order in orders if self._is_known(order)]
         charges: list[tuple[Order, Charge]] = []
         refusal = None
         try:
@@ -106,21 +106,11 @@ class Orders:
         if refusal is not None:
             self._refused(known[len(charges) :], refusal)
 
-    def _named(self, orders: list[Order]) -> list[Order]:
-        """Learn the tasks of orders that are known by their id alone, where it decides how they start."""
-        definitions = [registry.find(name) for name in registry.names()]
-        if all(definition is None or definition.start_method is None for definition in definitions):
-            return orders
-        for order in orders:
-            if not order.task and (row := self.store.get(UUID(order.id))) is not None:
-                self.pending[order.id] = replace(order, task=row.task)
-        return [self.pending[order.id] for order in orders]
-
     def _is_known(self, order: Order) -> bool:
         """Leave a task that this version does not have to another one, or to the grace of the look."""
-        if order.task and order.module and registry.find(order.task) is None:
+        if order.module and registry.find(order.task) is None:
             self.fleet.learn(order.module)
-        if not order.task or registry.find(order.task) is not None:
+        if registry.find(order.task) is not None:
             return True
         if order.bound:
             self._fail([order], f"no task is registered as {order.task!r} in {self.fleet.preloaded.reference}")
@@ -131,7 +121,7 @@ class Orders:
         return self.fleet.spawn(order) if self._needs_interpreter(order) else self.fleet.take_spare()
 
     def _needs_interpreter(self, order: Order) -> bool:
-        definition = registry.find(order.task) if order.task else None
+        definition = registry.find(order.task)
         of_task = definition.start_method if definition is not None else None
         method = order.start_method or of_task or self.settings.start_method
         return bool(order.shell) or method is StartMethod.SPAWN or not self.fleet.preloaded.can_fork

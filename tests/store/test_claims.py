@@ -23,8 +23,8 @@ def test_due_are_the_waiting_rows_of_known_tasks_by_priority_then_age(store: Sto
     inserted(store, state=State.PAUSED)
     running(store)
     ids = [old.id, young.id, past.id]
-    assert store.due([TASK, "unused", "more"], 10) == [urgent.id, *sorted(ids)]
-    assert store.due([TASK], 1) == [urgent.id]
+    assert [found[0] for found in store.due([TASK, "unused", "more"], 10)] == [urgent.id, *sorted(ids)]
+    assert store.due([TASK], 1) == [(urgent.id, TASK)]
     assert store.due([], 10) == []
     assert store.due([TASK], 0) == []
 
@@ -127,7 +127,7 @@ def test_a_released_row_waits_again_at_the_same_attempt(store: Store) -> None:
     assert store.release(row.id, 1)
     again = read(store, row)
     assert (again.state, again.attempt, again.runner_pid, again.started_at) == (State.QUEUED, 1, None, None)
-    assert store.due([TASK], 10) == [row.id]
+    assert store.due([TASK], 10) == [(row.id, TASK)]
     assert not store.release(row.id, 1)
 
 
