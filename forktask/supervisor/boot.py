@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from forktask import clock, descriptors, host, place, process, registry
 from forktask.config import Settings
+from forktask.errors import StoreError
 from forktask.rows import SupervisorRow, new_id
 from forktask.states import StartMethod
 from forktask.store import Store
@@ -48,7 +49,7 @@ def main() -> NoReturn:
     settings = Settings(**config["settings"] | {"start_method": StartMethod(config["settings"]["start_method"])})
     preloaded = preload(config["reference"], config["modules"])
     store = Store(settings.database_url, supervisor=True)
-    store.prepare()
+    prepare(store)
     address = None
     if "listener" in config:
         address = Address(
@@ -71,6 +72,14 @@ def main() -> NoReturn:
     os._exit(0)
 
 
+def prepare(store: Store) -> None:
+    """Compile statements before the first fork; where the database is away, later."""
+    try:
+        store.prepare()
+    except StoreError as error:
+        log.warning("database: %s", error)
+
+
 def serve_forked(settings: Settings, order: Order, context: place.Context) -> NoReturn:
     """Be the supervisor of one order, forked from the application itself: for scripts and closures."""
     place.enter("supervisor")
@@ -78,7 +87,7 @@ def serve_forked(settings: Settings, order: Order, context: place.Context) -> No
     replace_streams()
     descriptors.null_sockets()
     preloaded: Preloaded = loaded_here(context)
-    descriptors.hold_sqlite_locks(preloaded.inherited)
+    descriptors.hold_sqlite_locks(preloaded.inherited)  # as long as a runner lives, so do we
     store = Store(settings.database_url, supervisor=True)
     supervisor = Supervisor(
         settings=settings,

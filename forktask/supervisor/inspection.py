@@ -42,7 +42,6 @@ class Inspection:
     def register(self) -> bool:
         """Write who we are; nothing may be claimed before. False while the database is away."""
         try:
-            self.store.ensure_tables()
             self.store.register(self.me)
         except StoreError as error:
             self.orders.ledger.note_failure(error)
