@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import resource
 import signal
 import socket
@@ -79,11 +78,9 @@ def become_runner(output: int, sock: socket.socket, inherited: frozenset[int]) -
     os.dup2(output, 1)
     os.dup2(output, 2)
     descriptors.close_all_but({0, 1, 2, sock.fileno()}, inherited=inherited)
-    descriptors.hold_sqlite_locks(inherited)
     memory.offer_to_out_of_memory_killer()
-    random.seed()
     if (numpy := sys.modules.get("numpy")) is not None:
-        numpy.random.seed()
+        numpy.random.seed()  # as Python itself does with its own at each fork
 
 
 def serve(order: Mapping[str, Any], sock: socket.socket, page: Page, context: place.Context, level: str) -> NoReturn:

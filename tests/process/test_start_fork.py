@@ -80,17 +80,25 @@ def test_a_closure_is_retried_under_fork(site: Site) -> None:
     assert [attempt.cause for attempt in site.store.attempts(row.id)] == [Cause.EXCEPTION, Cause.EXCEPTION, None]
 
 
-def test_what_the_parent_had_not_printed_yet_is_printed_once(site: Site) -> None:
+def test_no_word_of_a_task_reaches_the_peer_of_a_socket_of_the_script(site: Site) -> None:
     program = """
+    import socket
+
+    @task(start_method="fork")
+    def speaks(status):
+        try:
+            ours.send(b"from the task")
+        except OSError:
+            return {"verb": "refused"}
+
     if __name__ == "__main__":
-        sys.stdout.write("once, ")
-        status = WhereTask.using(start_method="fork").initiate().wait(50)
-        print(json.dumps(status.state))
+        ours, peer = socket.socketpair()
+        speaks.initiate().wait(50)
+        ours.send(b"from the script")
+        print(json.dumps(peer.recv(1000).decode()))
     """
-    site.write("program.py", REPORT + program)
-    with site.start("program.py") as process:
-        output, _ = process.communicate(timeout=60)
-    assert output == 'once, "completed"\n'
+    assert site.run(REPORT + program) == "from the script"
+    assert [row.result for row in site.rows()] == [{"verb": "refused"}]
 
 
 def test_a_script_s_own_sqlite_connection_outlives_the_fork_and_the_task_opens_another(site: Site) -> None:
@@ -132,22 +140,18 @@ def test_a_script_s_own_sqlite_connection_outlives_the_fork_and_the_task_opens_a
 
 def test_a_script_s_own_postgresql_connection_outlives_the_fork(tmp_path: Path) -> None:
     program = """
-    import gc
     from sqlalchemy import create_engine, text
     engine = create_engine(os.environ["FORKTASK_DATABASE_URL"])
 
     @task(start_method="fork")
-    def forgets(status):
-        global own, engine
-        own = engine = None
-        gc.unfreeze()
-        gc.collect()
+    def says_good_bye(status):
+        own.connection.dbapi_connection.pgconn.finish()
         return where()
 
     if __name__ == "__main__":
         own = engine.connect()
         backend = own.scalar(text("SELECT pg_backend_pid()"))
-        statuses = [forgets.initiate().wait(50) for _ in range(2)]
+        statuses = [says_good_bye.initiate().wait(50) for _ in range(2)]
         same = own.scalar(text("SELECT pg_backend_pid()")) == backend
         print(json.dumps([same, [[s.state, [a.traceback for a in s.attempts()]] for s in statuses]]))
     """

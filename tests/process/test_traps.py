@@ -303,7 +303,7 @@ def test_signals_that_the_caller_ignores_or_blocks_are_not_those_of_the_supervis
 def test_runners_are_clean_places(site: Site) -> None:
     """Random numbers differ, the collector's heap is frozen, memory is given up first, no signal handler is left."""
     program = """
-    import gc, random, signal
+    import gc, numpy, random, signal
     random.seed(1)
     signal.signal(signal.SIGUSR1, lambda *_: None)
 
@@ -311,6 +311,7 @@ def test_runners_are_clean_places(site: Site) -> None:
         def execute(self, status):
             return {
                 "random": random.random(),
+                "numpy": numpy.random.seeded,
                 "frozen": gc.get_freeze_count(),
                 "score": open("/proc/self/oom_score_adj").read().strip(),
                 "handler": str(signal.getsignal(signal.SIGUSR1)),
@@ -324,9 +325,11 @@ def test_runners_are_clean_places(site: Site) -> None:
         statuses = [CleanTask.initiate().wait(50) for _ in range(3)]
         print(json.dumps([status.result for status in statuses]))
     """
+    site.write("numpy.py", "class random:\n    seeded = 0\n    def seed():\n        random.seeded += 1\n")
     results = site.run(REPORT + program)
     assert len({result["random"] for result in results}) == 3
     for result in results:
+        assert result["numpy"] == 1
         assert result["frozen"] > 1000
         assert result["score"] == "500"
         assert (result["handler"], result["blocked"]) == (str(signal.SIG_DFL), 0)
