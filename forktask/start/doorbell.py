@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -69,14 +70,19 @@ class Doorbell:
         """
         data = json.dumps(message).encode()
         for _ in range(TRIES):
-            connection = self._connection()
+            connection = None
             try:
+                connection = self._connection()
                 connection.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
                 return True
             except BlockingIOError:
-                if not must_arrive or not select.select((), (connection,), (), PATIENCE)[1]:
+                if not must_arrive or not _room_comes(connection):
                     return False
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE:
+                    raise LaunchError(
+                        f"a message of {len(data)} bytes, with a task's arguments, is too long"
+                    ) from error
                 self._forget(connection)
         raise LaunchError("the supervisor of this application takes no message; see its log in the runtime directory")
 
@@ -92,7 +98,7 @@ class Doorbell:
             return None
         if destination.directory is None:
             return None
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection = _unconnected()
         try:
             connection.connect(destination.directory.socket_address(destination.name))
             connection.send(json.dumps(["watch", status_id]).encode(), socket.MSG_NOSIGNAL)
@@ -113,9 +119,9 @@ class Doorbell:
                 self._socket.close()
             self._socket = None
 
-    def _forget(self, connection: socket.socket) -> None:
+    def _forget(self, connection: socket.socket | None) -> None:
         with self._lock:
-            if self._socket is connection:
+            if connection is not None and self._socket is connection:
                 self._socket = None
                 connection.close()
 
@@ -143,15 +149,33 @@ class Doorbell:
         return connection
 
 
+def _unconnected() -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.setblocking(False)  # else connect() waits for room among those that are not accepted yet
+    return connection
+
+
+def _room_comes(connection: socket.socket | None) -> bool:
+    """Wait a while; return True if it is worth another try."""
+    if connection is None:
+        clock.sleep(PATIENCE / TRIES)
+        return True
+    return bool(select.select((), (connection,), (), PATIENCE)[1])
+
+
 def _connected(address: str) -> socket.socket | None:
     """Return a connection to whoever listens at an address; None if nobody does.
 
     Raises:
         LaunchError: It is somebody else's.
+        BlockingIOError: Too many wait to be accepted, since it still imports, or was stopped.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection = _unconnected()
     try:
         connection.connect(address)
+    except BlockingIOError:
+        connection.close()
+        raise
     except OSError:
         connection.close()
         return None

@@ -90,6 +90,18 @@ def test_many_shell_arguments_survive_a_retry(site: Site) -> None:
     assert row.result["shell"] == many
 
 
+def test_arguments_that_no_message_holds_are_said_to_be_too_long(site: Site) -> None:
+    program = """
+    if __name__ == "__main__":
+        status = ShellTask.initiate()
+        print(json.dumps([status.state, status.cause, [a.traceback for a in status.attempts()]]))
+    """
+    write_arguments(site, ["\x01" * 60_000])
+    state, cause, details = site.run(REPORT + SHELL + program)
+    assert (state, cause) == (State.FAILED, Cause.LAUNCH)
+    assert "with a task's arguments, is too long" in details[0]
+
+
 @pytest.mark.xfail(strict=True, reason="an empty list of shell arguments counts as none")
 def test_a_task_whose_hook_returns_nothing_still_starts_by_spawn(site: Site) -> None:
     program = """
@@ -189,7 +201,7 @@ def test_enqueue_refuses_a_task_with_arguments_and_says_why(make_runtime: MakeRu
     assert runtime.store.find() == []
 
 
-@pytest.mark.parametrize("wrong", [["a", 1], "one text", ["a\0b"], None])
+@pytest.mark.parametrize("wrong", [["a", 1], "one text", ["a\0b"], None, ["x" * 1000] * 100])
 def test_arguments_that_no_command_line_holds_leave_no_row(make_runtime: MakeRuntime, wrong: object) -> None:
     runtime = make_runtime(start_method=StartMethod.INLINE)
     runtime.store.create_tables()

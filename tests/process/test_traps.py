@@ -186,6 +186,35 @@ def test_a_socket_of_another_user_gets_no_message(site: Site) -> None:
     assert "belongs to another user" in details[0]
 
 
+def test_initiate_does_not_wait_for_a_supervisor_that_accepts_nobody(site: Site) -> None:
+    program = """
+    import fcntl, socket
+    from forktask.runtime import current
+    if __name__ == "__main__":
+        path = current().doorbell.destination.directory.path + "/" + current().doorbell.destination.name
+        lock = open(path + ".lock", "w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(path)
+        listener.listen(0)
+        waiting = []
+        while True:
+            waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            waiting[-1].setblocking(False)
+            try:
+                waiting[-1].connect(path)
+            except BlockingIOError:
+                break
+        status = WhereTask.initiate()
+        begun = [status.state, status.wait(0.1).state]
+        os.unlink(path)
+        lock.close()
+        listener.close()
+        print(json.dumps([*begun, status.wait(50).state]))
+    """
+    assert site.run(REPORT + program) == [State.QUEUED, State.QUEUED, State.COMPLETED]
+
+
 def test_a_runtime_directory_with_a_path_that_no_socket_address_holds_serves(site: Site) -> None:
     deep = site.folder / ("long-" * 20) / ("path-" * 20)
     program = """
