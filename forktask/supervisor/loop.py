@@ -252,4 +252,5 @@ class Supervisor:
 
     def _keep_files(self) -> None:
         if self.address is not None:
+            self.address.keep(self.clients)
             self.address.cap_log()

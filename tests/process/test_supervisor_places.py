@@ -1,0 +1,101 @@
+"""MAX_RUNNING: rows above it wait and are started by whoever frees a place."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from forktask import process
+from forktask.identity import Identity
+from forktask.runtime import Runtime
+from forktask.states import State
+from tests import zoo
+from tests.runtimes import PATIENCE, MakeRuntime, ended, gone, the_supervisor, wait_message
+from tests.waiting import wait_until
+
+
+def runners(supervisor: Identity) -> list[psutil.Process]:
+    return psutil.Process(supervisor.pid).children()
+
+
+def count(runtime: Runtime, state: State) -> int:
+    return len(runtime.store.find(state=[state], limit=20_000))
+
+
+def test_ten_thousand_orders_are_ten_thousand_rows_and_never_more_processes_than_the_limit(
+    make_runtime: MakeRuntime, tmp_path: Path
+) -> None:
+    runtime = make_runtime(max_running=3)
+    go = tmp_path / "go"
+    most = 0
+    for _ in range(10_000):
+        zoo.wait.initiate({"path": str(go)})
+        if _ % 500 == 0:
+            most = max(most, len(runners(the_supervisor(runtime.store))))
+    assert count(runtime, State.QUEUED) + count(runtime, State.RUNNING) == 10_000
+    wait_until(lambda: count(runtime, State.RUNNING) == 3, PATIENCE, "three runners")
+    most = max(most, len(runners(the_supervisor(runtime.store))))
+    assert most <= 3 + runtime.settings.spare_runners
+    # A supervisor that was told to end leaves the rest alone.
+    supervisor = the_supervisor(runtime.store)
+    process.send_signal(supervisor, signal.SIGTERM)
+    gone(supervisor)
+    assert count(runtime, State.QUEUED) == 9_997
+    runtime.store.drop_tables()
+
+
+def test_all_orders_above_the_limit_run_in_the_order_they_came(make_runtime_each: MakeRuntime, tmp_path: Path) -> None:
+    runtime = make_runtime_each(max_running=1)
+    notes, go = tmp_path / "notes", tmp_path / "go"
+    first = zoo.wait.initiate({"path": str(go)})
+    wait_message(first, "waiting")
+    statuses = [zoo.note_start.initiate({"path": str(notes), "n": n}) for n in range(100)]
+    go.touch()
+    for status in statuses:
+        assert ended(status).state is State.COMPLETED
+    by_age = sorted((status.id, str(n)) for n, status in enumerate(statuses))
+    assert notes.read_text().split() == [n for _, n in by_age]
+    assert all(len(status.attempts()) == 1 for status in statuses)
+    assert len(runners(the_supervisor(runtime.store))) <= runtime.settings.spare_runners
+
+
+def test_the_limit_holds_for_all_supervisors_of_a_host(make_runtime_each: MakeRuntime, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    make_runtime_each(max_running=2)
+    old = [zoo.wait.initiate({"path": str(go)}) for _ in range(2)]
+    for status in old:
+        wait_message(status, "waiting")
+    make_runtime_each(max_running=2, version="next")
+    new = zoo.wait.initiate({"path": "/"})
+    supervisors = wait_until(lambda: len(new._runtime.store.supervisors()) == 2, PATIENCE, "the second supervisor")
+    assert supervisors
+    for status in old:
+        assert status.refresh().state is State.RUNNING
+    go.touch()
+    for status in [*old, new]:
+        assert ended(status).state is State.COMPLETED
+
+
+def test_more_spares_than_one_are_kept_and_end_with_the_supervisor(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime(spare_runners=3)
+    ended(zoo.nothing.initiate())
+    supervisor = the_supervisor(runtime.store)
+    spares = wait_until(lambda: [one for one in runners(supervisor) if len(runners(supervisor)) == 3], PATIENCE)
+    os.kill(spares[0].pid, signal.SIGKILL)
+    wait_until(lambda: len(runners(supervisor)) == 3 and spares[0] not in runners(supervisor), PATIENCE, "a new spare")
+    spares = runners(supervisor)
+    process.send_signal(supervisor, signal.SIGTERM)
+    gone(supervisor)
+    wait_until(lambda: not any(one.is_running() for one in spares), PATIENCE, "the end of the spares")
+
+
+def test_a_spare_that_is_asked_to_end_leaves_and_is_replaced(own_runtime: Runtime) -> None:
+    ended(zoo.nothing.initiate())
+    supervisor = the_supervisor(own_runtime.store)
+    (spare,) = wait_until(lambda: runners(supervisor), PATIENCE)
+    os.kill(spare.pid, signal.SIGTERM)
+    wait_until(lambda: runners(supervisor) not in ([], [spare]), PATIENCE, "another spare")
+    assert ended(zoo.echo.initiate({"a": 1})).result == {"a": 1}
