@@ -372,6 +372,20 @@ class InterruptedFlakyTask(Task):
         raise CustomError("after waiting")
 
 
+class FlakyOnceTask(Task):
+    """Waits for the file `path`, reports a thousand times, and fails at its first attempt."""
+
+    retry = Retry(attempts=2, backoff=0.01)
+
+    def execute(self, status: LiveStatus) -> int:
+        wait.function(status)
+        for number in range(1000):
+            status.update(done=number + 1, total=1000)
+        if status.attempt == 1:
+            raise CustomError("first")
+        return status.attempt
+
+
 class LostAgainTask(Task):
     """Waits for the file `path`; is run again when it was lost."""
 
