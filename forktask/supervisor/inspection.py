@@ -142,6 +142,14 @@ class Inspection:
         self._retire_the_dead()
         for row in self.store.bound():
             self.witness.check_waiting(row)
+        if self._is_alone():
+            self._fail_unknown()
+
+    def _is_alone(self) -> bool:
+        """Return True if no other supervisor lives, which may know tasks that we do not, and have no place just now."""
+        return all(row.id == self.me.id or self.witness.death_of(row.id) for row in self.store.supervisors())
+
+    def _fail_unknown(self) -> None:
         for status_id, attempt, task in self.store.unknown(registry.names(), LAUNCH_GRACE):
             self.store.fail_launch(
                 status_id,

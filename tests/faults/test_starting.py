@@ -15,6 +15,7 @@ from forktask.rows import new_id
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from forktask.status import TaskStatus
+from forktask.supervisor.inspection import LOOK_INTERVAL, RARE_INTERVAL
 from tests import zoo
 from tests.runtimes import PATIENCE, MakeRuntime, ended, gone, the_supervisor, wait_message
 from tests.waiting import wait_until
@@ -197,3 +198,27 @@ def test_a_task_that_nobody_knows_waits_for_a_grace_and_then_fails(own_runtime_e
     assert "'zoo.vanished'" in detail
     assert "tests.zoo.nothing" in detail
     assert TaskStatus.get(young.id).state is State.QUEUED
+
+
+def test_a_task_that_only_a_busy_newer_version_knows_is_left_to_it(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+    module, go = tmp_path / "grows.py", tmp_path / "go"
+    text = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nimport tests.zoo\n"
+    module.write_text(text)
+    older = make_runtime(app=f"file:{module}:", heartbeat_interval=0.2)
+    ended(zoo.nothing.initiate())
+    first = older.store.supervisors()[0]
+    module.write_text(text + "import forktask\n\n@forktask.task(name='added')\ndef added(status):\n    return 'new'\n")
+    newer = make_runtime(app=f"file:{module}:", version="next", max_running=1)
+    wait_message(zoo.wait.initiate({"path": str(go)}), "waiting")
+    row = row_of(Call(definition=registry.get("tests.zoo.nothing"), settings={}), None)
+    row = row._replace(task="added", created_at=row.created_at - timedelta(seconds=60))
+    newer.store.insert(row)
+
+    def older_has_looked() -> bool:
+        heartbeat = next(one.heartbeat_at for one in older.store.supervisors() if one.id == first.id)
+        return heartbeat > row.updated_at + timedelta(seconds=RARE_INTERVAL + LOOK_INTERVAL)
+
+    wait_until(older_has_looked, PATIENCE, "the older supervisor's look")
+    assert TaskStatus.get(row.id).state is State.QUEUED
+    go.touch()
+    assert ended(TaskStatus.get(row.id)).result == "new"
