@@ -67,8 +67,14 @@ class Witness:
             row.id, row.attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=detail
         )
 
+    def _was_inline(self, row: StatusRow) -> bool:
+        """Return True if the task ran in the caller's own process, whose session holds what is not ours."""
+        supervisor = self._known.get(row.supervisor_id) if row.supervisor_id is not None else None
+        return supervisor is not None and supervisor.kind == "inline"
+
     def _settle(self, row: StatusRow, seen: str) -> bool:
-        if (runner := runner_of(row)) is not None:
+        runner = runner_of(row)
+        if runner is not None and not self._was_inline(row):
             process.kill_session(runner)
         definition: TaskDefinition | None = registry.find(row.task)
         retry = definition.retry if definition else None

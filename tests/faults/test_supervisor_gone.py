@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +311,25 @@ def test_the_runner_of_an_older_attempt_is_killed_and_writes_nothing(own_runtime
     go.touch()
     assert ended(status).state is State.COMPLETED
     assert [(one.attempt, one.state) for one in status.attempts()] == [(1, State.LOST), (2, State.COMPLETED)]
+
+
+def test_the_session_of_a_program_that_died_in_an_inline_task_is_left_alone(own_runtime: Runtime) -> None:
+    settings = own_runtime.settings
+    program = "from tests import zoo; zoo.kill_itself.using(start_method='inline').initiate({'number': 9})"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "FORKTASK_DATABASE_URL": settings.database_url,
+        "FORKTASK_RUNTIME_DIR": settings.runtime_dir,
+    }
+    command = ["/bin/sh", "-c", 'sleep 600 & echo $!; exec "$@"', "sh", sys.executable, "-c", program]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True) as died:
+        assert died.stdout is not None
+        neighbour = process.identify(int(died.stdout.readline()))
+        try:
+            assert died.wait(60) == -signal.SIGKILL
+            (found,) = TaskStatus.find()
+            lost(found)
+            assert process.is_alive(neighbour)
+        finally:
+            kill(neighbour)
