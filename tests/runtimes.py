@@ -74,6 +74,9 @@ def runtimes(url: str, directory: Path) -> Iterator[MakeRuntime]:
             for runtime in made:
                 runtime.close()
             end_all(mark)
+    for path in {path for runtime in made for path in Path(runtime.settings.runtime_dir).glob("*.log")}:
+        log = path.read_text()
+        assert " in the loop\n" not in log, f"an error that the supervisor survived:\n{log}"
 
 
 def end_all(mark: str) -> None:

@@ -231,7 +231,9 @@ class TimeoutAgainTask(Task):
 
 @task
 def clean_up(status: LiveStatus) -> None:
-    """Report or sleep until stopped; the `finally` block leaves a line in `notes`."""
+    """Report or sleep until stopped, perhaps deaf to SIGTERM; the `finally` block leaves a line in `notes`."""
+    if status.settings.get("deaf"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         status.update(1, "ready")
         while True:
@@ -289,9 +291,9 @@ def tick(status: LiveStatus) -> None:
 
 
 class TickTask(Task):
-    """Counts like `tick`, and has two seconds."""
+    """Counts like `tick`, and has three seconds."""
 
-    timeout = 2
+    timeout = 3
 
     def execute(self, status: LiveStatus) -> None:
         tick(status)
@@ -312,12 +314,12 @@ class FlakyTask(Task):
 
 
 class SlowBackoffTask(Task):
-    """Fails until attempt 3, with growing backoffs."""
+    """Fails, and has a second attempt a minute later."""
 
-    retry = Retry(attempts=3, backoff=0.3, factor=2, jitter=0)
+    retry = Retry(attempts=2, backoff=60, jitter=0)
 
     def execute(self, status: LiveStatus) -> None:
-        FlakyTask().execute(status)
+        raise CustomError("first")
 
 
 class AlwaysFailsTask(Task):

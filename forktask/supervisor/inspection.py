@@ -43,6 +43,7 @@ class Inspection:
         """Write who we are; nothing may be claimed before. False while the database is away."""
         try:
             self.store.register(self.me)
+            self._count_others()
         except StoreError as error:
             self.orders.ledger.note_failure(error)
             return False
@@ -134,7 +135,7 @@ class Inspection:
     def _look_after_others(self) -> None:
         for row in self.store.under_way(not_by=self.me.id):
             self.witness.check(row)
-        self.orders.running_elsewhere = max(0, self.store.count_running(host.boot_id()) - len(self.fleet.under_way))
+        self._count_others()
         if clock.monotonic() < self._rare_at:
             return
         self._rare_at = clock.monotonic() + RARE_INTERVAL
@@ -159,6 +160,12 @@ class Inspection:
                 detail=f"no task is registered as {task!r} in {self.fleet.preloaded.reference}; "
                 f"known: {', '.join(registry.names())}",
             )
+
+    def _count_others(self) -> None:
+        """Note how many runners of other supervisors take up places on this host."""
+        if self.me.kind == "embedded":
+            running = self.store.count_running(host.boot_id())
+            self.orders.running_elsewhere = max(0, running - len(self.fleet.under_way))
 
     def _retire_the_dead(self) -> None:
         """Say of supervisors that were killed here, and left nothing under way, that they are no more."""

@@ -106,7 +106,7 @@ def test_an_end_is_written_when_the_locked_database_is_free_again(own_runtime: R
     with locked(own_runtime.settings.database_url):
         go.touch()
         gone(runner)
-        wait_for_complaints(own_runtime, 5)
+        wait_for_complaints(own_runtime, 3)
         assert status.refresh().state is State.RUNNING
     assert ended(status).state is State.COMPLETED
     assert "seven" in "".join(row.text for row in status.log())
@@ -247,7 +247,7 @@ def test_a_supervisor_told_to_end_while_the_server_is_unreachable_writes_what_be
 
 def test_many_tasks_survive_a_flickering_line(line: Line) -> None:
     statuses = [zoo.FlakyTask.initiate({"notes": "/dev/null"}).row for _ in range(20)]
-    for _ in range(4):
+    for _ in range(2):
         line.switch.off()
         wait_for_complaints(line.runtime, 1)
         line.switch.on()

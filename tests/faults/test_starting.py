@@ -23,10 +23,11 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 
 STARTER = """
-import sys
+import os, sys
 from tests import zoo
 print("ready", flush=True)
-sys.stdin.readline()
+while not os.path.exists(sys.argv[1]):
+    pass
 statuses = [zoo.echo.initiate({"n": n}) for n in range(3)]
 for status in statuses:
     status.wait(60)
@@ -34,8 +35,8 @@ print([str(status.state) for status in statuses], flush=True)
 """
 
 
-def starters(runtime: Runtime, count: int) -> list[subprocess.Popen[str]]:
-    """Start programs that wait for a line and then all start tasks."""
+def starters(runtime: Runtime, count: int, go: Path) -> list[subprocess.Popen[str]]:
+    """Start programs that wait for a file, at full speed, and then all start tasks."""
     settings = runtime.settings
     environment = {
         **os.environ,
@@ -46,22 +47,20 @@ def starters(runtime: Runtime, count: int) -> list[subprocess.Popen[str]]:
         "FORKTASK_VERSION": settings.version,
         "FORKTASK_IDLE_EXIT": str(settings.idle_exit),
     }
-    command = [sys.executable, "-c", STARTER]
-    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", STARTER, str(go)]
     return [
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, cwd=ROOT) for _ in range(count)
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) for _ in range(count)
     ]
 
 
-def test_eight_processes_that_start_the_first_task_at_once_get_one_supervisor(own_runtime_each: Runtime) -> None:
-    programs = starters(own_runtime_each, 8)
+def test_eight_processes_that_start_the_first_task_at_once_get_one_supervisor(
+    own_runtime_each: Runtime, tmp_path: Path
+) -> None:
+    programs = starters(own_runtime_each, 8, tmp_path / "go")
     for program in programs:
         assert program.stdout is not None
         assert program.stdout.readline() == "ready\n"
-    for program in programs:
-        assert program.stdin is not None
-        program.stdin.write("go\n")
-        program.stdin.flush()
+    (tmp_path / "go").touch()
     for program in programs:
         output, _ = program.communicate(timeout=60)
         assert output == "['completed', 'completed', 'completed']\n"
@@ -100,7 +99,7 @@ def test_a_supervisor_stays_while_a_web_process_is_connected(make_runtime: MakeR
 
 def test_an_order_at_the_very_moment_of_leaving_is_not_lost(make_runtime: MakeRuntime) -> None:
     runtime = make_runtime(idle_exit=0.0, spare_runners=0)
-    for number in range(40):
+    for number in range(20):
         status = zoo.echo.initiate({"n": number})
         assert ended(status).state is State.COMPLETED, status.attempts()
         runtime.doorbell.close()

@@ -298,6 +298,15 @@ def test_a_supervisor_that_was_called_lost_kills_its_runner_and_writes_nothing(
     assert the_supervisor(store) == supervisor
 
 
+def test_a_silent_runner_is_killed_when_its_row_was_called_lost(own_runtime: Runtime, go: Path) -> None:
+    status = zoo.wait.initiate({"path": str(go)})
+    wait_message(status, "waiting")
+    runner = runner_of(status)
+    own_runtime.store.mark_lost(status.id, 1, "another host said so", error="Lost.", reference="AAAA-AAAA")
+    gone(runner)
+    assert TaskStatus.get(status.id).state is State.LOST
+
+
 def test_the_runner_of_an_older_attempt_is_killed_and_writes_nothing(own_runtime: Runtime, go: Path) -> None:
     store = own_runtime.store
     status = zoo.wait.initiate({"path": str(go)})
@@ -305,7 +314,7 @@ def test_the_runner_of_an_older_attempt_is_killed_and_writes_nothing(own_runtime
     runner, supervisor = runner_of(status), the_supervisor(store)
     kill(supervisor, signal.SIGSTOP)
     store.mark_lost(status.id, 1, "another host said so", error="Lost.", reference="AAAA-AAAA")
-    store.retry(status.id, 1)
+    status.retry()  # the order is there when it wakes: before it looks at its rows
     kill(supervisor, signal.SIGCONT)
     gone(runner)
     go.touch()

@@ -49,8 +49,8 @@ def is_over(pid: int) -> bool:
 
 def test_cancel_is_heard_at_the_next_report_and_finally_blocks_run(make_runtime_each: MakeRuntime, go: Path) -> None:
     make_runtime_each(stop_timeout=60)
-    status = zoo.clean_up.initiate({"notes": str(go), "reports": True})
-    wait_message(status, "ready") if status.refresh().message == "ready" else wait_for(status, lambda s: s.percent == 2)
+    status = zoo.clean_up.initiate({"notes": str(go), "reports": True, "deaf": True})
+    wait_for(status, lambda one: one.percent == 2)
     cancelled(status.cancel())
     assert go.read_text() == "cleaned up\n"
     assert (status.attempts()[0].exit_code, status.attempts()[0].signal) == (1, None)
@@ -187,12 +187,13 @@ def test_paused_time_does_not_count_for_the_timeout(runtime: Runtime, go: Path) 
     status.pause()
     wait_for(status, lambda one: one.state is State.PAUSED)
     other = zoo.ShortTask.initiate({"path": "/nowhere"})
-    for _ in range(5):  # each of which takes a quarter of what the paused one has
+    for _ in range(7):  # each of which takes a sixth of what the paused one has
         assert ended(other).cause is Cause.TIMEOUT
         other = zoo.ShortTask.initiate({"path": "/nowhere"})
     ended(other)
     assert status.refresh().state is State.PAUSED
     status.resume()
+    wait_for(status, lambda one: one.state is State.RUNNING)
     go.touch()
     assert ended(status).state is State.COMPLETED
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -68,12 +69,15 @@ def test_the_limit_holds_for_all_supervisors_of_a_host(make_runtime_each: MakeRu
     old = [zoo.wait.initiate({"path": str(go)}) for _ in range(2)]
     for status in old:
         wait_message(status, "waiting")
-    make_runtime_each(max_running=2, version="next")
+    newer = make_runtime_each(max_running=2, version="next")
     new = zoo.wait.initiate({"path": "/"})
-    supervisors = wait_until(lambda: len(new._runtime.store.supervisors()) == 2, PATIENCE, "the second supervisor")
-    assert supervisors
-    for status in old:
-        assert status.refresh().state is State.RUNNING
+    store = newer.store
+
+    def has_looked() -> bool:
+        return any(one.heartbeat_at > one.started_at + timedelta(seconds=3) for one in store.supervisors()[1:])
+
+    wait_until(has_looked, PATIENCE, "the second supervisor")
+    assert [status.refresh().state for status in [*old, new]] == [State.RUNNING, State.RUNNING, State.QUEUED]
     go.touch()
     for status in [*old, new]:
         assert ended(status).state is State.COMPLETED

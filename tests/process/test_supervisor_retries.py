@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from forktask.errors import StateError
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from tests import zoo
-from tests.runtimes import ended
+from tests.runtimes import ended, wait_for
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -33,13 +35,16 @@ def test_a_failed_attempt_is_run_again_and_continues_at_its_checkpoint(runtime_e
     assert lines == ["1 None", "2 {'attempt': 1}", "3 {'attempt': 2}"]
 
 
-def test_the_next_attempt_waits_for_its_backoff(runtime: Runtime, notes: Path) -> None:
-    status = ended(zoo.SlowBackoffTask.initiate({"notes": str(notes)}))
-    assert status.state is State.COMPLETED
-    first, second, third = (float(line.rsplit(" ", 1)[1]) for line in notes.read_text().splitlines())
-    rule = zoo.SlowBackoffTask.retry
-    assert second - first >= rule.backoff
-    assert third - second >= rule.backoff * rule.factor
+def test_the_next_attempt_waits_for_its_backoff(runtime_each: Runtime) -> None:
+    status = zoo.SlowBackoffTask.initiate()
+    wait_for(status, lambda one: one.attempt == 2)
+    (first,) = status.attempts()
+    assert status.run_after is not None
+    assert 59.9 < (status.run_after - first.finished_at).total_seconds() < 65
+    beat = runtime_each.store.supervisors()[0].heartbeat_at
+    wait_until(lambda: runtime_each.store.supervisors()[0].heartbeat_at - beat > timedelta(seconds=2), 30, "looks")
+    assert (status.refresh().state, len(status.attempts())) == (State.QUEUED, 1)
+    assert status.cancel().state is State.CANCELLED
 
 
 def test_an_attempt_that_fails_too_often_stays_failed(runtime: Runtime) -> None:
