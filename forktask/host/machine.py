@@ -12,6 +12,7 @@ from pathlib import Path
 from forktask.errors import LaunchError
 
 _PYTHON = re.compile(r"(python|pypy|graalpy)[\w.-]*")
+STATUS = "/proc/self/status"
 
 
 def interpreter() -> str:
@@ -37,7 +38,7 @@ def interpreter() -> str:
 def umask() -> int:
     """Return the mask of new files; read, where the kernel tells it, for setting it races with other threads."""
     try:
-        with open("/proc/self/status", "rb") as status:
+        with open(STATUS, "rb") as status:
             for line in status:
                 if line.startswith(b"Umask:"):
                     return int(line.split()[1], 8)

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -140,11 +141,15 @@ print([host.__file__, sys.path, None], flush=True)
     assert found == expected
 
 
-def test_the_interpreter_is_found_where_another_program_embeds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = interpreter()
-    assert usual == sys.executable
-    for embedding in ("/usr/bin/uwsgi", "/usr/bin/uwsgi_python3", "", None):
-        monkeypatch.setattr(sys, "executable", embedding)
+def test_the_interpreter_is_found_where_another_program_embeds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert interpreter() == sys.executable
+    embedding = tmp_path / "uwsgi_python3"
+    embedding.write_text("")
+    embedding.chmod(0o755)
+    for executable in (str(embedding), "/no/such/python3", "", None):
+        monkeypatch.setattr(sys, "executable", executable)
         found = interpreter()
         assert os.path.dirname(found) == os.path.join(sys.prefix, "bin")
         prefix = subprocess.check_output([found, "-c", "import sys; print(sys.prefix)"], text=True)
@@ -159,13 +164,23 @@ def test_no_interpreter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         interpreter()
 
 
-def test_the_umask_is_read_without_setting_it() -> None:
+@pytest.fixture
+def mask() -> Iterator[int]:
+    """Run the test under a mask that is not the usual one."""
     before = os.umask(0o027)
-    try:
-        assert host.umask() == 0o027
-        assert os.umask(0o027) == 0o027
-    finally:
-        os.umask(before)
+    yield 0o027
+    os.umask(before)
+
+
+def test_the_umask_is_read_without_setting_it(mask: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "umask")
+    assert host.umask() == mask
+
+
+def test_the_umask_stays_where_it_can_only_be_read_by_setting_it(mask: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forktask.host.machine.STATUS", "/no/such/file")
+    assert host.umask() == mask
+    assert os.umask(mask) == mask
 
 
 def test_boot_and_namespace_are_those_of_a_child() -> None:
@@ -200,6 +215,8 @@ def test_without_a_setting_the_directory_is_the_sessions_or_this_users(
     with host.private_directory("") as directory:
         assert directory.path == str(session / "forktask")
     session.chmod(0o777)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "relative").mkdir(mode=0o700)
     for wrong in (str(session), str(tmp_path / "absent"), "relative", ""):
         monkeypatch.setenv("XDG_RUNTIME_DIR", wrong)
         with host.private_directory("") as directory:
