@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from forktask.states import Cause, State
 from forktask.status import TaskStatus
 from forktask.supervisor.inspection import LOOK_INTERVAL, RARE_INTERVAL
 from tests import zoo
-from tests.runtimes import PATIENCE, MakeRuntime, ended, gone, the_supervisor, wait_message
+from tests.runtimes import PATIENCE, MakeRuntime, ended, gone, supervisors, the_supervisor, wait_message
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +114,17 @@ def test_a_stale_socket_and_lock_of_a_killed_supervisor_are_taken_over(own_runti
     assert files(own_runtime) == {"", ".lock", ".log"}
     assert ended(zoo.nothing.initiate()).state is State.COMPLETED
     assert the_supervisor(own_runtime.store) != first
+
+
+def test_nobody_starts_a_supervisor_while_somebody_else_holds_its_lock(own_runtime: Runtime) -> None:
+    destination = own_runtime.doorbell.destination
+    with open(Path(own_runtime.settings.runtime_dir) / f"{destination.name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status = zoo.nothing.initiate()
+        assert (status.state, status.cause) == (State.FAILED, Cause.LAUNCH)
+        assert "does not listen" in (status.attempts()[0].traceback or "")
+        assert supervisors(own_runtime.store) == []
+    assert ended(zoo.nothing.initiate()).state is State.COMPLETED
 
 
 def test_a_socket_that_somebody_removed_is_set_up_again(own_runtime: Runtime, make_runtime: MakeRuntime) -> None:
