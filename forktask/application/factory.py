@@ -37,9 +37,9 @@ def factory_hint(application: object) -> str | None:
 
 
 def _frames() -> Iterator[FrameType]:
-    """Yield the frames of the stack outwards, up to the module that is being imported: it holds the application."""
+    """Yield the frames of the stack outwards."""
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_name != "<module>":
+    while frame is not None:
         yield frame
         frame = frame.f_back
 
@@ -50,6 +50,8 @@ def _returns(frame: FrameType, application: object, callee_returns: bool) -> boo
     Args:
         callee_returns: The same for the function that it is calling at this moment.
     """
+    if frame.f_code.co_name == "<module>":
+        return False
     names = {name for name, value in frame.f_locals.items() if value is application}
     if not names and not callee_returns:
         return False
@@ -135,7 +137,7 @@ def _is_own(module: str, path: str, application: object) -> bool:
     """Return False for functions of servers and libraries, through which an application may also come."""
     package = module.partition(".")[0]
     home = str(getattr(application, "import_name", "")).partition(".")[0]
-    return package != "forktask" and (package == home or not is_library(path))
+    return package == home or not is_library(path)
 
 
 def _arguments(function: FunctionType, values: dict[str, Any]) -> list[str] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -60,6 +62,25 @@ def generates() -> Any:
     return app
 
 
+def decorate(function: Callable[[], Application]) -> Callable[[], Application]:
+    @functools.wraps(function)
+    def another() -> Application:
+        return function()
+
+    return another
+
+
+@decorate
+def decorated() -> Application:
+    return create("inner")
+
+
+def imports_a_module() -> Application:
+    app = Application()
+    exec("hints.append(ask(app))", {"hints": hints, "ask": ask, "app": app})
+    return app
+
+
 class Middleware:
     def __init__(self, app: Application) -> None:
         self.app = app
@@ -90,6 +111,8 @@ def wraps_later() -> Middleware:
         (serves, "create()"),
         (serves_later, "create()"),
         (lambda: list(generates()), "create()"),
+        (decorated, "create('inner')"),
+        (imports_a_module, "imports_a_module()"),
         (wraps, "wraps()"),
         (wraps_later, "wraps_later()"),
     ],
