@@ -51,7 +51,7 @@ def _returns(frame: FrameType, application: object, callee_returns: bool) -> boo
         callee_returns: The same for the function that it is calling at this moment.
     """
     if frame.f_code.co_name == "<module>":
-        return False
+        return False  # spares parsing a whole file
     names = {name for name, value in frame.f_locals.items() if value is application}
     if not names and not callee_returns:
         return False
