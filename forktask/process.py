@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -195,7 +196,8 @@ def double_fork(grandchild: Callable[[], NoReturn]) -> None:
     pid = os.fork()
     if pid == 0:
         _leave_by(lambda: _second_fork(grandchild))
-    os.waitpid(pid, 0)
+    with contextlib.suppress(ChildProcessError):  # where the program ignores SIGCHLD the kernel has reaped it
+        os.waitpid(pid, 0)
 
 
 def _second_fork(grandchild: Callable[[], NoReturn]) -> NoReturn:

@@ -10,6 +10,9 @@ from forktask.states import Cause
 
 Rule = type[BaseException] | Cause
 
+LONGEST = 10 * 365 * 86400.0
+"""Seconds; a time further away than that would be none that a database holds."""
+
 MEMORY_ATTEMPTS = 2
 """Attempts that may run out of memory before it stays failed."""
 
@@ -65,7 +68,7 @@ class Retry:
             seconds = self.backoff * self.factor ** (attempt - 1)
         except OverflowError:
             seconds = self.ceiling if self.backoff else 0.0
-        seconds = min(self.ceiling, seconds)
+        seconds = min(self.ceiling, LONGEST, seconds)
         return seconds * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, hides nothing
 
 

@@ -125,7 +125,7 @@ def run(
     except TaskStopped:
         return {"word": "stopped", "traceback": _cut(traceback.format_exc())}
     except SystemExit as error:
-        return {"word": "exit", "code": error.code if isinstance(error.code, int) else 1}
+        return {"word": "exit", "code": error.code & 0xFF if isinstance(error.code, int) else 1}
     except BaseException as error:  # user code: whatever it raises becomes the end of the attempt
         return describe(error, order["task"])
     finally:

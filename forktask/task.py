@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -164,6 +165,8 @@ def _define(cls: type[Task]) -> TaskDefinition:
     def execute(live: LiveStatus, shell: Sequence[str], private: Mapping[str, Any]) -> Any:
         return _instance(cls, shell, private).execute(live)
 
+    if cls.timeout is not None and not (type(cls.timeout) in (int, float) and 0 < cls.timeout < math.inf):
+        raise TypeError(f"{cls.__qualname__}.timeout is {cls.timeout!r}; it is a number of seconds above 0, or None")
     return TaskDefinition(
         name=cls.name,
         module=registry.stable_module_name(cls.__module__),

@@ -50,6 +50,9 @@ ONE_PLACE = {
 }
 """What is used where; the library elsewhere goes through these."""
 
+ZOO = "tests/zoo.py"
+"""One module whatever its length: its name is part of the names of the tasks in it."""
+
 LIBRARY = sources(ROOT, "forktask", "web")
 TESTS = sources(ROOT, "tests")
 EVERYTHING = [*LIBRARY, *TESTS, *sources(ROOT, "tools", "benchmarks", "demo_app.py")]
@@ -108,7 +111,8 @@ def test_what_belongs_in_one_place_is_used_there_only(name: str) -> None:
 
 
 def test_tests_sleep_in_wait_until_only() -> None:
-    assert {source.path for source in TESTS if calls_of(source, "time.sleep")} <= {"tests/waiting.py"}
+    """Tasks of the zoo may take their time: that is what they are for."""
+    assert {source.path for source in TESTS if calls_of(source, "time.sleep")} <= {"tests/waiting.py", ZOO}
 
 
 def test_broad_except_clauses_say_why_they_swallow() -> None:
@@ -125,7 +129,8 @@ def test_broad_except_clauses_say_why_they_swallow() -> None:
 
 
 def test_files_are_short() -> None:
-    assert not {source.path: len(source.lines) for source in EVERYTHING if len(source.lines) > 300}
+    measured = [source for source in EVERYTHING if source.path != ZOO]
+    assert not {source.path: len(source.lines) for source in measured if len(source.lines) > 300}
     assert statistics.median(len(source.lines) for source in LIBRARY) <= 150
 
 

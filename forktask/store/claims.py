@@ -146,6 +146,7 @@ def select_unknown(tasks: int) -> Statement:
         conditions.QUEUED,
         STATUS.c.start_method.is_(None),
         STATUS.c.created_at < database_now(ago),
+        or_(STATUS.c.run_after.is_(None), STATUS.c.run_after < database_now(ago)),
     )
     return query.where(STATUS.c.task.not_in(one_of("task", tasks))) if tasks else query
 

@@ -100,5 +100,7 @@ def without_content(end: End) -> End:
         error="The result could not be stored." if end.state is State.COMPLETED else "This failed.",
         traceback=None,
         error_class=None,
+        exit_code=None,
+        signal=None,
         last=None,
     )

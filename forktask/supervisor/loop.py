@@ -118,6 +118,8 @@ class Supervisor:
             charge.advance_stop(self.settings.stop_timeout)
         if self.inspection.registered and not self.stopping:
             self.orders.start_pending()
+        for charge in self.fleet.under_way.values():
+            self._attend(charge)
         if self.ledger.ends or now >= self._sample_at:
             self._sample_at = now + self.settings.sample_interval
             self._write()
@@ -152,9 +154,19 @@ class Supervisor:
         register(charge.output.fileno(), selectors.EVENT_READ, lambda: self._drained(charge))
 
     def _heard(self, charge: Charge) -> None:
+        charge.channel.flush()
         charge.hear()
         if charge.channel.closed:
             self._forget(charge.channel.fileno())
+        else:
+            self._attend(charge)
+
+    def _attend(self, charge: Charge) -> None:
+        """Have the loop wake when the runner reads on, while a long order is not sent whole."""
+        key = self.selector.get_map().get(charge.channel.fileno())
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if charge.channel.has_unsent else 0)
+        if key is not None and key.events != events:
+            self.selector.modify(key.fileobj, events, key.data)
 
     def _drained(self, charge: Charge) -> None:
         charge.output.drain()

@@ -10,7 +10,7 @@ from uuid import UUID
 from forktask import clock, registry
 from forktask.config import Settings
 from forktask.errors import StoreError
-from forktask.rows import Claim, End
+from forktask.rows import Claim, End, StatusRow
 from forktask.sentences import new_reference, sentence
 from forktask.states import Cause, StartMethod, State
 from forktask.supervisor.charge import Charge, Order
@@ -152,6 +152,9 @@ class Orders:
             elif definition is None:
                 self._dismiss(charge)
                 self._unreleased[row.id] = row.attempt
+            elif row.start_method is not None and not order.bound:
+                self._dismiss(charge)
+                self._fail_one(row, "its arguments were handed over once and are stored nowhere")
             else:
                 if (older := self.fleet.under_way.get(row.id)) is not None:
                     older.give_up()
@@ -176,10 +179,13 @@ class Orders:
         for order in orders:
             row = self.store.get(UUID(order.id))
             if row is not None and row.state is State.QUEUED:
-                self.store.fail_launch(
-                    row.id, row.attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=detail
-                )
+                self._fail_one(row, detail)
             self.pending.pop(order.id, None)
+
+    def _fail_one(self, row: StatusRow, detail: str) -> None:
+        self.store.fail_launch(
+            row.id, row.attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=detail
+        )
 
     def after_end(self, charge: Charge, end: End) -> None:
         """Keep a bound order whose task is to be run again: its arguments are nowhere else."""
