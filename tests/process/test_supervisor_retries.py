@@ -35,14 +35,14 @@ def test_a_failed_attempt_is_run_again_and_continues_at_its_checkpoint(runtime_e
     assert lines == ["1 None", "2 {'attempt': 1}", "3 {'attempt': 2}"]
 
 
-def test_the_next_attempt_waits_for_its_backoff(runtime_each: Runtime) -> None:
+def test_the_next_attempt_waits_for_its_backoff(runtime: Runtime) -> None:
     status = zoo.SlowBackoffTask.initiate()
     wait_for(status, lambda one: one.attempt == 2)
     (first,) = status.attempts()
     assert status.run_after is not None
     assert 59.9 < (status.run_after - first.finished_at).total_seconds() < 65
-    beat = runtime_each.store.supervisors()[0].heartbeat_at
-    wait_until(lambda: runtime_each.store.supervisors()[0].heartbeat_at - beat > timedelta(seconds=2), 30, "looks")
+    beat = runtime.store.supervisors()[0].heartbeat_at
+    wait_until(lambda: runtime.store.supervisors()[0].heartbeat_at - beat > timedelta(seconds=2), 30, "looks")
     assert (status.refresh().state, len(status.attempts())) == (State.QUEUED, 1)
     assert status.cancel().state is State.CANCELLED
 
