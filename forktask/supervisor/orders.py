@@ -47,7 +47,8 @@ class Orders:
 
     def _ready(self) -> list[Order]:
         now = clock.monotonic()
-        return [order for order in self.pending.values() if order.not_before <= now]
+        unwritten = {str(end.status_id) for end in self.ledger.ends}  # their rows still say that they run
+        return [order for order in self.pending.values() if order.not_before <= now and order.id not in unwritten]
 
     @property
     def free_places(self) -> int:
