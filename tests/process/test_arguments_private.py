@@ -121,6 +121,40 @@ def test_a_secret_that_leaks_is_found(site: Site) -> None:
     process.communicate(b"\n")
 
 
+def test_private_arguments_outlast_a_backoff_in_which_the_database_is_away(site: Site) -> None:
+    program = """
+    from forktask import Retry
+
+    class PatientTask(Task):
+        retry = Retry(attempts=2, backoff=0.01)
+
+        @classmethod
+        def get_private_arguments(cls):
+            return {"key": "kept"}
+
+        def execute(self, status):
+            status.update(1, "runs")
+            while not os.path.exists("go"):
+                pass
+            if status.attempt == 1:
+                raise OSError
+            return self.private_arguments
+
+    if __name__ == "__main__":
+        print(json.dumps(str(PatientTask.initiate().id)))
+    """
+    status_id = site.run(REPORT + program)
+    site.until(lambda: site.row(status_id).message == "runs", "the first attempt")
+    with closing(sqlite3.connect(site.folder / "forktask.sqlite", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        (site.folder / "go").touch()
+        site.until(lambda: "state=queued cause=exception" in site.log(), "the end of the first attempt")
+        site.until(lambda: site.log().count("database:") >= 2, "writes in vain")
+        connection.execute("ROLLBACK")
+    (row,) = site.until_final(status_id)
+    assert (row.state, row.attempt, row.result) == (State.COMPLETED, 2, {"key": "kept"})
+
+
 @pytest.mark.parametrize("moment", ["waits for a place", "waits for its backoff"])
 def test_a_row_whose_arguments_died_with_their_keeper_says_so(site: Site, moment: str) -> None:
     program = """
