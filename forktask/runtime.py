@@ -188,13 +188,13 @@ class Runtime:
 
     def cancel(self, status_id: UUID) -> StatusRow:
         """Ask for the end of a status; one that waits is cancelled at once."""
-        if not self.store.cancel_waiting(status_id) and self.store.request_cancel(status_id):
+        if self._ask(partial(self.store.cancel_waiting, status_id), partial(self.store.request_cancel, status_id)):
             self._ring(status_id, ["look", str(status_id)])
         return self._expect("cancel", status_id, LIVE | {State.CANCELLED})
 
     def pause(self, status_id: UUID) -> StatusRow:
         """Ask to stop a running task where it is; one that waits is paused at once."""
-        if not self.store.pause_waiting(status_id) and self.store.request_pause(status_id, True):
+        if self._ask(partial(self.store.pause_waiting, status_id), partial(self.store.request_pause, status_id, True)):
             self._ring(status_id, ["look", str(status_id)])
         return self._expect("pause", status_id, LIVE)
 
@@ -220,6 +220,19 @@ class Runtime:
             raise StateError("retry", row.state, (State.FAILED, State.CANCELLED, State.LOST))
         self._ring(status_id, _start(row))
         return self.get(status_id)
+
+    def _ask(self, of_waiting: Callable[[], bool], of_running: Callable[[], bool]) -> bool:
+        """Ask both ways until one fits: between the two an attempt may begin, or end and be queued again.
+
+        Returns:
+            True if a supervisor has to do it.
+        """
+        for _ in range(3):  # a row does not slip through between two statements again and again
+            if of_waiting():
+                return False
+            if of_running():
+                return True
+        return False
 
     def _expect(self, verb: str, status_id: UUID, allowed: Collection[State]) -> StatusRow:
         row = self.get(status_id)
