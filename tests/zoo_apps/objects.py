@@ -1,4 +1,4 @@
-"""A factory whose argument cannot be written down."""
+"""A factory whose source does not show that it returns the application."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ class Config:
     TESTING = True
 
 
+def finished(app: Flask) -> Flask:
+    return app
+
+
 def create_app(config: type[object] = object) -> Flask:
     app = Flask(__name__)
     app.config.from_object(config)
     Extension(app)
-    return app
+    return finished(app)
 
 
 if __name__ == "__main__":
