@@ -3,25 +3,39 @@ VENV ?= .venv
 PYTHON ?= python3
 PORT ?= 5000
 TESTS ?= tests
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+MINUTES ?= 30
+SEED ?= 0
 bin := $(VENV)/bin
 export PYTHON PORT
 
-.PHONY: help demo test lint format bench
+.PHONY: help demo test soak lint format translations screenshots bench
 
 help:
 	@echo "make demo    serve the demo on http://127.0.0.1:$(PORT)  (PORT=8000 for another port)"
-	@echo "make test    all tests  (TESTS=tests/unit for some)"
+	@echo "make test    all tests  (TESTS=tests/unit for some, WORKERS=0 for one after the other)"
+	@echo "make soak    random faults against an invariant checker  (MINUTES=2 for less, SEED=7 to repeat one)"
 	@echo "make lint    ruff, mypy --strict"
 	@echo "make format  let ruff format and fix what it can"
-	@echo "make bench   benchmarks, side by side with peers"
+	@echo "make translations  find new texts, compile the catalogues"
+	@echo "make screenshots  a picture of every widget in every state, in build/screenshots"
+	@echo "make bench   benchmarks, side by side with peers  (ONLY=start for one)"
 
 demo: $(VENV)/.installed
 	@$(bin)/python demo_app.py
 
+# Compiled first: tests start a thousand interpreters, which do it each anew where PYTHONDONTWRITEBYTECODE is set.
 test: $(VENV)/.installed-dev
 	@tools/browser
+	@tools/uwsgi $(VENV)
 	@$(bin)/python tools/services.py
-	$(bin)/python -m pytest $(TESTS)
+	@$(bin)/python tools/htmx4.py
+	@$(bin)/python -m compileall -q forktask tests
+	$(bin)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(TESTS)
+
+soak: $(VENV)/.installed-dev
+	@$(bin)/python tools/services.py
+	$(bin)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 lint: $(VENV)/.installed-dev
 	$(bin)/ruff check .
@@ -32,12 +46,21 @@ format: $(VENV)/.installed-dev
 	$(bin)/ruff check --fix .
 	$(bin)/ruff format .
 
-bench: $(VENV)/.installed-dev
-	@set -e; for question in $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)); do \
-		echo "== $$question"; $(bin)/python "$$question"; done
+translations: $(VENV)/.installed-dev
+	$(bin)/python tools/translations.py
+
+screenshots: $(VENV)/.installed-dev
+	@tools/browser
+	PYTHONPATH=. $(bin)/python tools/screenshots.py
+
+bench: $(VENV)/.installed-bench
+	@$(bin)/python benchmarks/_all.py $(ONLY)
 
 $(VENV)/.installed: pyproject.toml
 	@tools/environment $@
 
 $(VENV)/.installed-dev: pyproject.toml
 	@tools/environment $@ dev
+
+$(VENV)/.installed-bench: pyproject.toml
+	@tools/environment $@ dev,bench

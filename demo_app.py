@@ -17,9 +17,10 @@ from uuid import UUID, uuid4
 from flask import Flask, Response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from demo.checkout import checkout, forktask
 from demo.parts import EXAMPLE_ROWS, fit, insert, look, open_csv, secret_key, work, write_example
+from demo.quick import quick
 from forktask import LiveStatus, StatusNotFoundError, Task, TaskStatus
-from forktask.web import ForkTask
 
 
 class ImportTask(Task):
@@ -27,6 +28,7 @@ class ImportTask(Task):
 
     title = "CSV import"
     timeout = 600
+    phases = ("Writing the example", "Importing", "Looking at the columns")
 
     def execute(self, status: LiveStatus) -> dict[str, object]:
         path = Path(status.settings["path"])
@@ -95,7 +97,9 @@ class CrashTask(Task):
 app = Flask(__name__, template_folder="demo/templates", static_folder="demo/static")
 app.config.update(MAX_CONTENT_LENGTH=200 * 2**20, SESSION_COOKIE_SAMESITE="Lax", FORKTASK_POLL_INTERVAL=0.5)
 app.secret_key = secret_key(Path(app.instance_path))
-ForkTask(app)
+forktask.init_app(app)
+app.register_blueprint(checkout)
+app.register_blueprint(quick)
 KINDS: dict[str, type[Task]] = {"import": ImportTask, "report": ReportTask, "fail": FailingTask, "crash": CrashTask}
 
 

@@ -1,25 +1,29 @@
-"""What does it cost a task to report? `track` and `update` against tqdm, interleaved, in one process.
+"""What does it cost a task to report? `track` and `update` against tqdm, Celery's `update_state` and RQ's `job.meta`.
 
-Run it with `python benchmarks/progress.py` (or `make bench`). Prints medians in nanoseconds an item, loop included,
-and the ratio to tqdm with its defaults.
+Loops take turns in one process, with Celery's reports between them, each of these after 25 ms of idling. Of loops it is
+the processor's time, which others who keep it busy do not lengthen; who reports to a server also waits for it.
 """
 
 from __future__ import annotations
 
 import io
-import platform
-import statistics
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from uuid import UUID
 
+import _peers
 import tqdm
+from _tables import median, print_head, ratio, show
+from _timing import clean_up_when_told_to_end, each, rounds
 
 from forktask.live import LiveStatus
 from forktask.progress import Page
 
-ITEMS = 300_000
-ROUNDS = 7
+ITEMS = rounds(200_000, 1_000)
+ROUNDS = rounds(15, 1)
+SLOW = rounds(10, 1)
+"""Reports of Celery and RQ a round."""
 
 
 def live() -> LiveStatus:
@@ -35,9 +39,9 @@ def loop(items: Iterable[int]) -> None:
 
 def update_loop() -> None:
     """Report each item with a percentage and a text."""
-    update = live().update
+    update, share = live().update, 100 / ITEMS
     for number in range(ITEMS):
-        update(number * 100 / ITEMS, "Importing")
+        update(number * share, "Importing")
 
 
 def tqdm_update_loop() -> None:
@@ -50,32 +54,51 @@ def tqdm_update_loop() -> None:
 
 CASES: dict[str, Callable[[], None]] = {
     "bare loop": lambda: loop(range(ITEMS)),
-    "track, a list": lambda: loop(live().track(range(ITEMS))),
-    "track, a generator": lambda: loop(live().track(number for number in range(ITEMS))),
-    "update(percent, text)": update_loop,
+    "`track`, a list": lambda: loop(live().track(range(ITEMS))),
+    "`track`, a generator": lambda: loop(live().track(number for number in range(ITEMS))),
+    "`update(percent, text)`": update_loop,
     "tqdm, defaults": lambda: loop(tqdm.tqdm(range(ITEMS), file=io.StringIO())),
-    "tqdm, bar.update(1)": tqdm_update_loop,
+    "tqdm, `bar.update(1)`": tqdm_update_loop,
 }
 
 
-def measure() -> dict[str, float]:
-    """Return the median of each case in nanoseconds an item; the cases take turns."""
-    taken: dict[str, list[float]] = {name: [] for name in CASES}
+def slow_cases(stack: ExitStack) -> dict[str, Callable[[], list[float]]]:
+    """Return what makes some reports of each peer that is there, and says how long each took in seconds."""
+    found: dict[str, Callable[[], list[float]]] = {}
+    if _peers.is_there("celery"):
+        celery = stack.enter_context(_peers.celery())
+        found["Celery, `update_state`"] = lambda: celery.report.delay(SLOW).get(timeout=60)
+    if _peers.is_there("rq"):
+        job = stack.enter_context(_peers.rq_job())
+        found["RQ, `job.meta` and `save_meta`"] = lambda: each(job, SLOW)
+    return found
+
+
+def measure(slow: dict[str, Callable[[], list[float]]]) -> dict[str, float]:
+    """Return the median of each case in nanoseconds an item."""
+    taken: dict[str, list[float]] = {name: [] for name in (*CASES, *slow)}
     for _ in range(ROUNDS):
         for name, case in CASES.items():
-            begin = time.perf_counter()
+            begin = time.process_time()
             case()
-            taken[name].append((time.perf_counter() - begin) / ITEMS * 1e9)
-    return {name: statistics.median(values) for name, values in taken.items()}
+            taken[name].append((time.process_time() - begin) / ITEMS)
+        for name, reports in slow.items():
+            taken[name] += reports()
+    return {name: median(values, 1e9) for name, values in taken.items()}
 
 
 def main() -> None:
     """Print the table."""
-    figures = measure()
-    print(f"Python {platform.python_version()}, tqdm {tqdm.__version__}, {ITEMS} items, median of {ROUNDS} rounds")
-    for name, figure in figures.items():
-        print(f"{name:24} {figure:8.0f} ns   {figure / figures['tqdm, defaults']:5.2f} x tqdm")
+    print_head("Progress", "tqdm", "celery", "redis", "rq")
+    with ExitStack() as stack:
+        figures = measure(slow_cases(stack))
+    bar, celery = figures["tqdm, defaults"], figures.get("Celery, `update_state`")
+    rows = [(name, f"{figure:,.0f}", ratio(figure, bar), ratio(figure, celery)) for name, figure in figures.items()]
+    what = "loops: the processor's time, items included; Celery and RQ: what it takes"
+    title = f"One report ({what}); {ITEMS:,} items, median of {ROUNDS} rounds"
+    show(title, ("", "ns", "× tqdm", "× Celery"), rows)
 
 
 if __name__ == "__main__":
+    clean_up_when_told_to_end()
     main()

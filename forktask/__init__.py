@@ -1,12 +1,18 @@
 """Long jobs with live progress for Flask applications, with nothing else to run."""
 
+import sys
+
+if sys.platform == "win32":
+    raise ImportError(
+        "forktask forks POSIX processes and does not run on Windows; the Windows Subsystem for Linux will do"
+    )
+
 from forktask.config import Settings
 from forktask.config import load as load_settings
 from forktask.errors import (
     ConfigurationError,
     ForkTaskError,
     SettingsError,
-    ShellArgumentsWarning,
     StateError,
     StatusNotFoundError,
     TaskError,
@@ -14,7 +20,7 @@ from forktask.errors import (
 )
 from forktask.live import LiveStatus
 from forktask.place import in_supervisor
-from forktask.retry import Retry
+from forktask.retry import Retry, RetryLater
 from forktask.runtime import Runtime
 from forktask.states import Cause, StartMethod, State
 from forktask.status import TaskStatus
@@ -26,10 +32,10 @@ __all__ = [
     "ForkTaskError",
     "LiveStatus",
     "Retry",
+    "RetryLater",
     "Runtime",
     "Settings",
     "SettingsError",
-    "ShellArgumentsWarning",
     "StartMethod",
     "State",
     "StateError",

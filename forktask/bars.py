@@ -28,6 +28,8 @@ def install(current: Callable[[], LiveStatus | None]) -> None:
         current: Returns the status of the task that is running, None outside: bars are left alone then.
     """
     global _current
+    if _current is current:
+        return
     _current = current
     if module := sys.modules.get(MODULE):
         _patch(module)

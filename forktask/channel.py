@@ -75,7 +75,7 @@ class Channel:
             self._out.clear()  # the runner is gone; its end is told by its wait
 
     def messages(self) -> list[Any]:
-        """Return the whole messages that have come; `closed` is True when no more will."""
+        """Return the whole messages that have come, None for what is no JSON; `closed` is True when no more will."""
         while not self.closed:
             try:
                 piece = self.sock.recv(READ_SIZE)
@@ -97,7 +97,7 @@ class Channel:
                 break
             if len(self._in) < HEAD.size + size:
                 break
-            found.append(json.loads(bytes(self._in[HEAD.size : HEAD.size + size])))
+            found.append(_loaded(bytes(self._in[HEAD.size : HEAD.size + size])))
             del self._in[: HEAD.size + size]
         return found
 
@@ -110,3 +110,10 @@ class Channel:
         """Close the socket."""
         self.closed = True
         self.sock.close()
+
+
+def _loaded(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None

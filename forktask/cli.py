@@ -11,6 +11,9 @@ from typing import Any
 import click
 
 from forktask import application, place, runtime
+from forktask.cli_queues import COMMANDS
+from forktask.cli_schedule import schedule
+from forktask.cli_worker import worker
 from forktask.errors import ForkTaskError
 
 
@@ -35,6 +38,12 @@ def init() -> None:
     except ForkTaskError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"the tables are in {shown_url(store.url)}")
+
+
+group.add_command(schedule)
+group.add_command(worker)
+for command in COMMANDS:
+    group.add_command(command)
 
 
 def shown_url(url: str) -> str:

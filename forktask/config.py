@@ -11,11 +11,14 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
 from forktask.errors import ConfigurationError
 from forktask.states import StartMethod
 
 PREFIX = "FORKTASK_"
-OTHER_NAMES = frozenset({"FORKTASK_DEBUG_RUNNER"})
+OTHER_NAMES = frozenset({"FORKTASK_DEBUG_RUNNER", "FORKTASK_SUPERVISOR_ID"})
 """Environment variables with our prefix that are no settings."""
 
 DRIVERS = {
@@ -24,6 +27,8 @@ DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }
+KINDS = ("sqlite", "postgresql", "mysql", "mariadb")
+NO_URL = "is no URL of SQLite, PostgreSQL or MariaDB"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -71,10 +76,13 @@ class Settings:
     """Where the blueprint is mounted."""
     poll_interval: float = 1.0
     """How often a widget asks."""
+    max_wait: float = 10.0
+    """Longest time that a request may wait for the end of a task."""
 
     def __post_init__(self) -> None:
         if problems := _wrong({name: getattr(self, name) for name in CHECKS}):
             raise ConfigurationError(problems)
+        object.__setattr__(self, "start_method", StartMethod(self.start_method))
         if not self.max_running:
             object.__setattr__(self, "max_running", default_max_running())
 
@@ -90,18 +98,48 @@ def _not_negative(value: float) -> str:
 def _database(value: str) -> str:
     if not value:
         return ""
-    scheme, separator, rest = value.partition("://")
-    kind = scheme.partition("+")[0]
-    if not separator or kind not in ("sqlite", "postgresql", "mysql", "mariadb"):
-        return "is no URL of SQLite, PostgreSQL or MariaDB"
-    path, _, query = rest.partition("?")
-    if kind == "sqlite" and (path in ("", "/", "/:memory:", "/file::memory:") or "mode=memory" in query):
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        return NO_URL
+    except ValueError:
+        return "has a port that is no number; in a password @ is written %40"
+    if url.get_backend_name() not in KINDS:
+        return NO_URL
+    if url.port is not None and not 0 < url.port < 65536:
+        return "has a port that is not between 1 and 65535"
+    return _driver(url) or (_sqlite(url) if url.get_backend_name() == "sqlite" else _server(url))
+
+
+def _driver(url: URL) -> str:
+    try:
+        dialect = url.get_dialect()
+        dialect.import_dbapi()
+    except NoSuchModuleError:
+        return f"has a driver that SQLAlchemy does not know; leave out +{url.drivername.partition('+')[2]}"
+    except ImportError as error:
+        return f"has a driver that is not installed here: {error}"
+    return "has an asynchronous driver, which runs in an event loop only" if dialect.is_async else ""
+
+
+def _sqlite(url: URL) -> str:
+    if url.host or url.username or url.port:
+        return "names a host; a relative path follows three slashes, an absolute one four"
+    if url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory":
         return "is a database in memory, which no other process can see; name a file"
+    return ""
+
+
+def _server(url: URL) -> str:
+    # Without a host it is the local server; a name may stand in the query, or in a file or service that it names.
+    if url.get_backend_name() != "postgresql" and not url.database and not url.query:
+        return "names no database; it follows the host and a slash"
     return ""
 
 
 CHECKS: dict[str, Callable[[Any], str]] = {
     "database_url": _database,
+    "start_method": lambda method: "" if method in tuple(StartMethod) else f"must be one of {', '.join(StartMethod)}",
     "max_running": _not_negative,
     "spare_runners": _not_negative,
     "sample_interval": _positive,
@@ -117,6 +155,7 @@ CHECKS: dict[str, Callable[[Any], str]] = {
         else "must start with /, name a path and not end with /"
     ),
     "poll_interval": _positive,
+    "max_wait": _not_negative,
 }
 
 
@@ -129,8 +168,10 @@ def _wrong(values: Mapping[str, Any]) -> list[str]:
 
 
 def _said(key: str, value: Any, problem: object) -> str:
-    # Errors end in logs and on screens; the password of a URL must not.
-    return f"{key}={re.sub('://[^/]*@', '://***@', repr(value))} {problem}"
+    # Errors end in logs and on screens; the password of a URL must not, however wrong the URL is.
+    shown = re.sub(r"(:/{0,2}|//).*@", r"\1***@", repr(value))
+    shown = re.sub(r"(passw(?:or)?d=)[^&]*", r"\1***", shown)
+    return f"{key}={shown} {problem}"
 
 
 def load(config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -170,11 +211,6 @@ def _unknown(name: str, names: Mapping[str, str]) -> str:
 
 def _convert(name: str, raw: Any) -> Any:
     default: Any = Settings.__dataclass_fields__[name].default
-    if isinstance(default, StartMethod):
-        try:
-            return StartMethod(raw)
-        except ValueError:
-            raise ValueError(f"must be one of {', '.join(StartMethod)}") from None
     if isinstance(default, str):
         text = _text(raw)
         return normalise_url(text) if name == "database_url" else text.upper() if name == "log_level" else text
@@ -207,7 +243,7 @@ def normalise_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if scheme in DRIVERS:
         return DRIVERS[scheme] + separator + rest
-    if scheme.partition("+")[0] == "sqlite" and len(rest) > 1 and not rest.startswith(("/:", "/file:", "?")):
+    if scheme.partition("+")[0] == "sqlite" and re.match(r"/(?!:|file:|\?|$)", rest):
         path, mark, query = rest[1:].partition("?")
         return f"{scheme}:///{Path(path).absolute()}{mark}{query}"
     return url

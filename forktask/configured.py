@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from typing_extensions import Unpack
@@ -11,9 +11,12 @@ from typing_extensions import Unpack
 from forktask import registry, runtime
 from forktask.call import Call
 from forktask.definition import TaskDefinition
-from forktask.errors import EnqueueError
+from forktask.errors import EnqueueError, SettingsError
 from forktask.jsonvalues import plain
-from forktask.options import PRIVATE_LIMIT, Options, checked_options, shell_texts, start_time
+from forktask.moments import moment
+from forktask.options import PRIVATE_LIMIT, Options, checked_options, rules_with, shell_texts
+from forktask.rules import Rules
+from forktask.schedule import Declaration, Interval, Recurrence, declaration_of, declare, run_options
 from forktask.states import StartMethod
 from forktask.status import TaskStatus
 
@@ -52,8 +55,9 @@ class ConfiguredTask:
 
         Raises:
             SettingsError: The settings are not JSON, too large, or not what the model takes; no row exists.
+            DuplicateError: One like it has not ended, and the task says `on_conflict="refuse"`.
         """
-        if "run_after" in self.options or "queue" in self.options:
+        if self.options.get("run_after") is not None or "queue" in self.options:
             raise EnqueueError("queue and run_after are for enqueue(); initiate() starts now")
         source = runtime.current()
         return TaskStatus(source.initiate(self._call(settings, owner)), source)
@@ -64,20 +68,92 @@ class ConfiguredTask:
         Raises:
             EnqueueError: The task has shell or private arguments.
         """
+        self._refuse_unstored()
+        source = runtime.current()
+        (row,) = source.enqueue(self._call(settings, owner))
+        return TaskStatus(row, source)
+
+    def enqueue_many(self, many: Iterable[Any], *, owner: str | None = None) -> list[TaskStatus]:
+        """Leave many to a queue in one transaction, all or none; ten thousand take less than a second.
+
+        None of them runs inline, however small.
+
+        Args:
+            many: The settings of each.
+
+        Returns:
+            The status of each, in the same order; for one that joins another, the status of that.
+
+        Raises:
+            SettingsError: Naming the first that is refused, or that equals one before where `unique` and
+                `on_conflict` would let only one of the two live; no row exists.
+        """
+        self._refuse_unstored()
+        checked = [self._checked(settings, f"many[{number}]") for number, settings in enumerate(_each(many))]
+        if not checked:
+            return []
+        source = runtime.current()
+        return [TaskStatus(row, source) for row in source.enqueue(self._order(None, owner), checked)]
+
+    def every(self, interval: Interval, **options: Unpack[Recurrence]) -> Declaration:
+        """Have the task run again and again, for as long as the application declares it.
+
+        To be said where the application is imported, as its supervisors do.
+
+        Args:
+            interval: Seconds, a timedelta, or text like `10 minutes`; real time, whatever clocks are set to.
+            options: See `Recurrence`.
+
+        Raises:
+            ScheduleError: Something of it is wrong; the text names it.
+            SettingsError: As `initiate` does.
+            EnqueueError: As `enqueue` does.
+        """
+        return self._declare({"every": interval, **options})
+
+    def cron(self, expression: str, *, timezone: str = "UTC", **options: Unpack[Recurrence]) -> Declaration:
+        """Have the task run as a cron expression says, by the clock on the wall of a time zone; as `every` else.
+
+        Args:
+            expression: Minute, hour, day of the month, month, day of the week: `*/5 9-17 * * mon-fri`; or `@daily`.
+            timezone: A name like `Europe/Berlin`.
+        """
+        return self._declare({"cron": expression, "timezone": timezone, **options})
+
+    def _checked(self, settings: Any, name: str) -> Any:
+        try:
+            return self.check_settings(settings)
+        except SettingsError as error:
+            raise SettingsError(name + error.path.removeprefix("settings"), error.problem) from error
+
+    def _declare(self, rule: dict[str, Any]) -> Declaration:
+        self._refuse_unstored()
+        settings = self.check_settings(rule.get("settings"))
+        options = run_options(dict(self.options))
+        return declare(declaration_of(self.definition.name, rule, settings=settings, options=options))
+
+    def _refuse_unstored(self) -> None:
+        """A queue could not give back what stands in no row."""
         for given, name in ((self.shell_arguments, "shell"), (self.private_arguments, "private")):
             if given is not None:
                 raise EnqueueError(
                     f"{self.definition.name} has {name} arguments, which are stored nowhere: "
                     "a queue could not give them back; use initiate()"
                 )
-        source = runtime.current()
-        return TaskStatus(source.enqueue(self._call(settings, owner)), source)
 
     def _call(self, settings: Any, owner: str | None) -> Call:
         checked = self.check_settings(settings)
+        call = self._order(checked, owner)
+        return replace(
+            call,
+            inline=self._is_small(checked, call.rules),
+            shell=shell_texts(self.shell_arguments()) if self.shell_arguments else (),
+            private=self._private() if self.private_arguments else {},
+        )
+
+    def _order(self, checked: Any, owner: str | None) -> Call:
         registry.register(self.definition.name, self.definition)  # a closure's name may have been taken over
-        private = self.private_arguments() if self.private_arguments else {}
-        method = self.options.get("start_method")
+        method, begin = self.options.get("start_method"), self.options.get("run_after")
         return Call(
             definition=self.definition,
             settings=checked,
@@ -86,9 +162,29 @@ class ConfiguredTask:
             start_method=StartMethod(method) if method else None,
             queue=self.options.get("queue"),
             priority=self.options.get("priority", 50),
-            run_after=start_time(self.options.get("run_after")),
+            run_after=None if begin is None else moment(begin),
             metadata=self.options.get("metadata"),
-            shell=shell_texts(self.shell_arguments() if self.shell_arguments else ()),
-            private=plain(dict(private), "private_arguments", limit=PRIVATE_LIMIT),
             on_progress=self.options.get("on_progress"),
+            public=self.options.get("public", False),
+            rules=rules_with(self.definition.rules, self.options),
         )
+
+    def _is_small(self, checked: Any, rules: Rules) -> bool:
+        """Apply `inline_below`; a start method that the call names is kept, and so is a time."""
+        if rules.inline_below is None or "start_method" in self.options or self.options.get("run_after") is not None:
+            return False
+        if self.definition.size is None:
+            raise EnqueueError(f"{self.definition.name} has inline_below, but no size() to compare with it")
+        return self.definition.size(self.definition.parse_settings(checked)) < rules.inline_below
+
+    def _private(self) -> Any:
+        assert self.private_arguments is not None
+        return plain(dict(self.private_arguments()), "private_arguments", limit=PRIVATE_LIMIT)
+
+
+def _each(many: Any) -> Iterable[Any]:
+    """Return what is to be taken one by one, unless it is one thing with parts."""
+    if isinstance(many, (str, bytes, bytearray, Mapping)) or not isinstance(many, Iterable):
+        problem = f"is a {type(many).__name__}; it is a list, or anything else that yields the settings of each"
+        raise SettingsError("many", problem)
+    return many

@@ -6,8 +6,10 @@ ForkTaskError
 ├── SettingsError (ValueError)           the settings of a task are not JSON, too large or invalid
 ├── StatusNotFoundError (LookupError)    no status has this id
 ├── StateError                           the state of the status does not allow this
+│   └── DuplicateError                   nor does that of another one like it, which has not ended
 ├── UnknownTaskError (LookupError)       no task of this name is registered
 ├── EnqueueError                         this task cannot be left to a queue
+├── ScheduleError (ValueError)           a recurring task is declared wrongly, or there is none of this name
 ├── LaunchError                          no process could be started
 ├── StoreError                           the database did not do what was asked
 └── TaskError                            raised by a task: its text is shown to the person
@@ -42,10 +44,12 @@ class SettingsError(ForkTaskError, ValueError):
 
     Attributes:
         path: Where the value stands, as Python would index it: `settings['rows'][3]`.
+        problem: What is wrong with it.
     """
 
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
+        self.problem = problem
         super().__init__(f"{path} {problem}")
 
 
@@ -67,6 +71,21 @@ class StateError(ForkTaskError):
         super().__init__(f"cannot {verb} a status that is {state}; it must be {' or '.join(self.allowed)}")
 
 
+class DuplicateError(StateError):
+    """The task has one status of a kind at a time, and another one of this kind has not ended.
+
+    Attributes:
+        status_id: The one that has not ended.
+    """
+
+    def __init__(self, task: str, status_id: UUID, state: str) -> None:
+        self.task = task
+        self.status_id = status_id
+        self.verb, self.state, self.allowed = "begin", state, ()
+        text = f"{task} is unique: status {status_id} like this one is {state}; wait for its end or cancel it"
+        ForkTaskError.__init__(self, text)
+
+
 class UnknownTaskError(ForkTaskError, LookupError):
     """No task of this name is registered in this process."""
 
@@ -79,6 +98,10 @@ class UnknownTaskError(ForkTaskError, LookupError):
 
 class EnqueueError(ForkTaskError):
     """The task cannot be left to a queue."""
+
+
+class ScheduleError(ForkTaskError, ValueError):
+    """A recurring task is declared wrongly, or there is none of this name; the text says which and why."""
 
 
 class LaunchError(ForkTaskError):

@@ -16,6 +16,9 @@ DEPTH_LIMIT = 100
 """Deepest nesting that every database and reader takes."""
 
 
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Returns the shortest JSON text of a value."""
+
 INTEGER_BITS = 1024
 """Longest whole number: readers that know floats only take no larger one."""
 
@@ -31,7 +34,7 @@ def to_json(value: Any, name: str, *, limit: int = JSON_LIMIT) -> str:
         SettingsError: With the path of the first value that is not JSON, or the size.
     """
     _check(value, name, 0)
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = compact(value)
     if len(text) * 4 > limit and (size := len(text.encode())) > limit:
         raise SettingsError(name, f"is {size} bytes as JSON; at most {limit} are kept: store it and pass where it is")
     return text

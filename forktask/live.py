@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from math import inf, isfinite
@@ -12,9 +12,9 @@ from operator import index
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from forktask.errors import TaskStopped
 from forktask.jsonvalues import plain
-from forktask.progress import Page, Report, clean
+from forktask.phases import Phases
+from forktask.progress import CANCEL, Page, Report, clean
 from forktask.track import Bar, Track
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ class LiveStatus:
         attempt: int = 1,
         resumed_from: Any = None,
         task: str = "",
+        phases: Sequence[str] = (),
         on_progress: Callable[[Report], None] | None = None,
     ) -> None:
         self.id = status_id
@@ -60,6 +61,7 @@ class LiveStatus:
         self._bar = Bar(page, on_progress)
         self._send = send
         self._warnings = 0
+        self._phases = Phases(phases, send)
 
     def update(
         self,
@@ -78,8 +80,33 @@ class LiveStatus:
             message: One line for the person who waits; about 1 800 bytes are kept.
             unit: What is counted: "rows".
         """
-        if self._page.cancel_requested:
-            raise TaskStopped("cancelled")
+        bar = self._bar
+        # What most tasks say most of the time goes straight through: done, total and unit left out, a share, a text.
+        if (
+            done is None
+            and total is None
+            and unit is None
+            and type(message) is str
+            and (type(percent) is float or type(percent) is int)
+            and 0.0 <= percent <= 100.0
+            and not bar.memory[CANCEL]
+        ):
+            with bar.lock:
+                share = bar.low + bar.scale * percent
+                bar.report = (share, message, None, None, None)
+                bar.publish(share, message, None, None, None)
+        else:
+            self._update(percent, message, done, total, unit)
+
+    def _update(
+        self,
+        percent: float | None,
+        message: str | None,
+        done: int | None,
+        total: int | None,
+        unit: str | None,
+    ) -> None:
+        self._bar.stop_if_asked()
         if message is not None and not isinstance(message, str):
             raise _wrong_type("message", "text", message)
         if unit is not None and not isinstance(unit, str):
@@ -105,7 +132,8 @@ class LiveStatus:
         """Yield the items and report how many are done, at a price of some nanoseconds an item.
 
         Inside another `track` of the same thread it moves the bar within the outer item; in other
-        threads the first one reports.
+        threads the first one reports. A loop that was left by `break` while its iterator has a name goes on
+        holding the bar: `del` it. Items are handed out in chunks, so a cancel may be heard up to 32 items late.
 
         Args:
             total: How many there are, if `len(items)` does not say so.
@@ -122,19 +150,22 @@ class LiveStatus:
         """Let reports inside the block fill a part of the bar; phases nest.
 
         Args:
-            name: Becomes the message.
+            name: Becomes the message; of a phase within no other also a step that the bar shows.
             weight: Percent points of the enclosing range (of the whole bar, or of the enclosing phase),
                 from where the bar stands; what is left of it if that is less. At the end of the block the
                 bar stands at the end of the part.
         """
+        if not isinstance(name, str):
+            raise _wrong_type("name", "text", name)
         if not isinstance(weight, (int, float)):
             raise _wrong_type("weight", "a number", weight)
         if not 0 <= weight < inf:
             raise ValueError(f"weight is {weight}; it is in percent points, 0 to 100")
         with self._bar.part(weight):
             self.update(0, name)
-            yield
-            self.update(100)
+            with self._phases.within(name):
+                yield
+                self.update(100)
 
     def warn(self, text: str) -> None:
         """Add a line to the warnings of the status, which the person sees.

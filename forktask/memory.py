@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 OUT_OF_MEMORY_SCORE = 500
 """Added to a runner's score, so that the kernel ends it before a web server or a database."""
 
@@ -13,6 +15,19 @@ def offer_to_out_of_memory_killer() -> None:
             file.write(str(OUT_OF_MEMORY_SCORE))
     except OSError:
         return
+
+
+def used_by(pids: Iterable[int]) -> int:
+    """Return how many bytes of memory some processes take, each shared page by its share; what is gone takes none."""
+    return sum(_proportional_share(pid) for pid in pids)
+
+
+def _proportional_share(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            return next((int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:")), 0)
+    except OSError:
+        return 0
 
 
 def out_of_memory_kills() -> int:

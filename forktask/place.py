@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,7 +13,8 @@ Context = Callable[[], AbstractContextManager[Any]]
 
 _here = "application"
 _preloading = False
-_contexts: list[tuple[object, Context]] = []
+_contexts: list[tuple[weakref.ref[Any], Callable[[], Context | None]]] = []
+"""Applications and what gives their contexts; neither is kept alive: tests make an application each."""
 _database_url: str | None = None
 _version = ""
 _reference = ""
@@ -26,11 +28,6 @@ def in_supervisor() -> bool:
     the interpreter.
     """
     return _here != "application"
-
-
-def in_runner() -> bool:
-    """Return True in the process in which `execute` runs."""
-    return _here == "runner"
 
 
 def enter(place: str) -> None:
@@ -60,7 +57,13 @@ def refuse_while_preloading() -> None:
 
 def provide_context(application: object, context: Context) -> None:
     """Make `context()` the surroundings of every task of `application`."""
-    _contexts.append((application, context))
+    is_method_of_it = getattr(context, "__self__", None) is application
+    found: Callable[[], Context | None] = weakref.WeakMethod(context) if is_method_of_it else lambda: context
+    _contexts.append((weakref.ref(application, _forget), found))
+
+
+def _forget(reference: weakref.ref[Any]) -> None:
+    _contexts[:] = [(known, context) for known, context in _contexts if known is not reference]
 
 
 def context_of(application: object) -> Context:
@@ -69,10 +72,11 @@ def context_of(application: object) -> Context:
     An object that nobody provided for gets the context that was provided last; a plain script none.
     """
     for candidate in (application, getattr(application, "app", None), getattr(application, "wsgi_app", None)):
-        for known, context in _contexts:
-            if candidate is not None and candidate is known:
+        for known, find in list(_contexts):
+            if candidate is not None and candidate is known() and (context := find()) is not None:
                 return context
-    return _contexts[-1][1] if _contexts else nullcontext
+    last = _contexts[-1][1]() if _contexts else None
+    return last or nullcontext
 
 
 def set_code(reference: str, version: str) -> None:

@@ -1,27 +1,30 @@
-"""Processes: who they are, how they begin and end. The only file that forks, signals or asks psutil."""
+"""Processes: who they are, how they begin and end. The only file that signals or asks psutil."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+from uuid import UUID
 
 import psutil
 
-from forktask import clock, host
+from forktask import clock, host, native
+from forktask.host import descent
 from forktask.identity import Identity
 
 LINUX = sys.platform == "linux"
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 GONE = frozenset("ZXx")
 """States of `/proc/PID/stat` in which a process runs no more."""
 _libc = ctypes.CDLL(None, use_errno=True)
+log = logging.getLogger("forktask.process")
 
 
 class Stat(NamedTuple):
@@ -89,10 +92,9 @@ def send_signal(identity: Identity, number: int) -> bool:
     The descriptor pins the process: if the pid is reused after the check, the signal goes nowhere.
     """
     if not LINUX:
-        if is_alive(identity):
+        if alive := bool(is_alive(identity)):
             os.kill(identity.pid, number)
-            return True
-        return False
+        return alive
     try:
         descriptor = os.pidfd_open(identity.pid)
     except ProcessLookupError:
@@ -117,11 +119,11 @@ def signal_own_group(child: int, *numbers: int) -> None:
             return
 
 
-def kill_session(leader: Identity, *, wait: float = 1.0) -> int:
-    """SIGKILL everything that is left of the session of a runner, and wait until it is gone.
+def kill_session(leader: Identity, supervisor_id: UUID, *, wait: float = 1.0) -> int:
+    """SIGKILL what is left of the session of a runner of that supervisor, and wait until it is gone.
 
-    A session keeps its number taken while a member lives, so members are told from strangers by it;
-    if another process leads a session of that number now, all old members are gone.
+    A session keeps its number taken while a member lives: so its members are all ours, or all strangers
+    who got the number later, and what proves it of one proves it of all. Without a proof they are left alone.
 
     Args:
         wait: Seconds to wait for the killed to vanish.
@@ -131,14 +133,26 @@ def kill_session(leader: Identity, *, wait: float = 1.0) -> int:
     """
     if not is_here(leader):
         return 0
-    found = read_stat(leader.pid)
-    if found is not None and found.start_ticks != leader.start_ticks:
+    members = list(_session_members(leader))
+    if not members or not _are_ours(members, leader, supervisor_id):
         return 0
-    killed = [member for member in _session_members(leader) if send_signal(member, signal.SIGKILL)]
+    killed = [member for member in members if send_signal(member, signal.SIGKILL)]
     until = clock.monotonic() + wait
     while any(is_alive(member) for member in killed) and clock.monotonic() < until:
         clock.sleep(0.005)
     return len(killed)
+
+
+def _are_ours(members: list[Identity], leader: Identity, supervisor_id: UUID) -> bool:
+    """Ask for a proof, after the members were found: the leader's start, or a member's descent."""
+    if (found := read_stat(leader.pid)) is not None:
+        return found.start_ticks == leader.start_ticks
+    proved = {member for member in members if descent.descends(member.pid, supervisor_id)}
+    if proved.isdisjoint(_session_members(leader)):
+        pids = ",".join(str(member.pid) for member in members)
+        log.warning("left alone pid=%s session=%d: no proof of supervisor=%s", pids, leader.pid, supervisor_id)
+        return False
+    return True
 
 
 def _session_members(leader: Identity) -> Iterable[Identity]:
@@ -147,12 +161,24 @@ def _session_members(leader: Identity) -> Iterable[Identity]:
         if found is None or found.session != leader.pid or found.state in GONE:
             continue
         if found.start_ticks >= leader.start_ticks and pid != os.getpid():
-            yield Identity(
-                boot_id=leader.boot_id,
-                pid_namespace=leader.pid_namespace,
-                pid=pid,
-                start_ticks=found.start_ticks,
-            )
+            yield replace(leader, pid=pid, start_ticks=found.start_ticks)
+
+
+def children() -> dict[int, int]:
+    """Return the children of this process, zombies too, with their start in ticks."""
+    found = {pid: read_stat(pid) for pid in psutil.pids()}
+    return {pid: stat.start_ticks for pid, stat in found.items() if stat is not None and stat.parent == os.getpid()}
+
+
+def has_ended(child: int) -> bool:
+    """Return True if a child of ours is over and waits to be reaped."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def end_child(pid: int) -> Exit:
+    """SIGKILL a child of ours that was not reaped yet, and collect it."""
+    os.kill(pid, signal.SIGKILL)
+    return reap(pid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,50 +200,12 @@ def reap(pid: int) -> Exit:
     signal_own_group(pid, signal.SIGKILL)
     _, status, usage = os.wait4(pid, 0)
     code = os.waitstatus_to_exitcode(status)
-    unit = 1024 if LINUX else 1
     return Exit(
         exit_code=code if code >= 0 else None,
         signal=-code if code < 0 else None,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
-        peak_memory=usage.ru_maxrss * unit,
+        peak_memory=usage.ru_maxrss * (1024 if LINUX else 1),
     )
-
-
-def fork(child: Callable[[], NoReturn]) -> int:
-    """Fork; `child` runs in the new process and never returns. Returns its pid."""
-    pid = os.fork()
-    if pid == 0:
-        _leave_by(child)
-    return pid
-
-
-def double_fork(grandchild: Callable[[], NoReturn]) -> None:
-    """Run `grandchild` in an orphan with a session of its own; the process between is reaped here."""
-    pid = os.fork()
-    if pid == 0:
-        _leave_by(lambda: _second_fork(grandchild))
-    with contextlib.suppress(ChildProcessError):  # where the program ignores SIGCHLD the kernel has reaped it
-        os.waitpid(pid, 0)
-
-
-def _second_fork(grandchild: Callable[[], NoReturn]) -> NoReturn:
-    os.setsid()
-    if os.fork() == 0:
-        grandchild()
-    os._exit(0)
-
-
-def _leave_by(child: Callable[[], NoReturn]) -> NoReturn:
-    """Never return into the frames of the parent, whatever happens."""
-    try:
-        child()
-    finally:
-        os._exit(70)
-
-
-def at_fork(*, before: Callable[[], None], after_in_child: Callable[[], None]) -> None:
-    """Have functions called around every fork of this process, also those of a web server."""
-    os.register_at_fork(before=before, after_in_child=after_in_child)
 
 
 def thread_count() -> int:
@@ -236,17 +224,34 @@ def die_with(parent: int) -> None:
         os._exit(71)
 
 
+def block_signals() -> None:
+    """Let signals wait, but for SIGKILL and SIGSTOP; also in what is forked from here, for those of its own."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def rename(name: bytes) -> None:
+    """Let `ps -o comm` and `/proc/PID/comm` show this name, of at most 15 bytes, also of what is forked from here."""
+    if LINUX:
+        _libc.prctl(PR_SET_NAME, name, 0, 0, 0)
+
+
 def reset_signals() -> None:
-    """Forget all signal handlers and masks that were inherited, but keep SIGPIPE ignored as Python does."""
+    """Forget all signal handlers and masks that were inherited, but ignore what Python ignores."""
+    reset_handlers()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def reset_handlers() -> None:
+    """Forget all signal handlers that were inherited, but ignore what Python ignores."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         try:
             signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError):  # those that the C library keeps for itself
             continue
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def command(verb: str, *arguments: str) -> list[str]:
@@ -267,7 +272,7 @@ def exec_detached(
     """
     spare = next(number for number in range(3, 10) if number not in keep)
     script = f'exec {spare}<&0; "$@" <&{spare} {spare}<&- &'
-    process = subprocess.Popen(
+    process = native.popen()(
         ["/bin/sh", "-c", script, "sh", *command],
         stdin=stdin,
         stdout=subprocess.DEVNULL,
@@ -281,8 +286,6 @@ def exec_detached(
 
 def exec_child(command: list[str], *, stdin: int, output: int, env: Mapping[str, str]) -> int:
     """Start a program as a child with a session of its own; the caller reaps it. Returns its pid."""
-    process = subprocess.Popen(
-        command, stdin=stdin, stdout=output, stderr=output, env=dict(env), start_new_session=True
-    )
+    process = native.popen()(command, stdin=stdin, stdout=output, stderr=output, env=dict(env), start_new_session=True)
     process.returncode = 0  # it is reaped by `reap`; the object must not try, nor warn
     return process.pid

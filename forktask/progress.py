@@ -1,16 +1,20 @@
 """The page of memory through which a runner reports and its supervisor reads.
 
 Layout of the 4096 bytes: byte 0 points at the slot that holds the newest report (1 or 2; 0: none
-yet), byte 8 is the flag that asks the task to stop; two slots follow. A slot is a checksum, a head
-of numbers, the unit and the message. A write goes to the slot that is not pointed at and moves the
-pointer last, so that a kill in mid-write leaves the report before it. The checksum covers the whole
-slot: a reader that meets a write takes the other slot, never a mixture.
+yet), byte 8 is the flag that asks the task to stop, byte 9 the one by which a loop says that it may
+have gone on since; two slots follow. A slot is a checksum, a head of numbers, the unit and the
+message. A write goes to the slot that is not pointed at and moves the pointer last, so that a kill
+in mid-write leaves the report before it. The checksum covers the whole slot: a reader that meets a
+write takes the other slot, never a mixture.
 """
 
 from __future__ import annotations
 
+import ctypes
 import mmap
+import os
 import struct
+import sys
 from math import isnan, nan
 from time import monotonic_ns
 from typing import Final, NamedTuple
@@ -22,8 +26,11 @@ UNIT_LIMIT: Final = 40
 MESSAGE_LIMIT: Final = 1800
 """Most bytes of a message, as UTF-8; beside the longest unit it fills a slot."""
 
-_CANCEL = 8
-_SLOTS = (0, 16, 2056)
+CANCEL: Final = 8
+"""Where the flag is that asks the task to stop; not 0: it was asked."""
+BEHIND: Final = 9
+"""Where a loop says that it may have gone on since its last report; not 0: it may."""
+_FIRST, _SECOND = _SLOTS = (16, 2056)
 _SLOT_SIZE = 2040
 _CHECKSUM = struct.Struct("=I")
 _HEAD = struct.Struct("=QdqqHH")
@@ -36,6 +43,11 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 _UNKNOWN = -(2**63)
 _LARGEST = 2**63 - 1
 _READS = 20
+_MAP_FIXED = 0x10
+_MAP_FAILED = ctypes.c_void_p(-1).value
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _pack_head = _HEAD.pack
 _pack_checksum = _CHECKSUM.pack
 
@@ -58,7 +70,7 @@ class Page:
     """
 
     def __init__(self, memory: mmap.mmap) -> None:
-        self._memory = memory
+        self.memory = self._memory = memory
         self._texts = _encode(None, None)
         self._last: tuple[int, Report] | None = None
 
@@ -68,39 +80,57 @@ class Page:
         return cls(mmap.mmap(-1, PAGE_SIZE))
 
     @classmethod
+    def named(cls, name: str) -> Page:
+        """Return a page that processes forked from here share; on Linux `/proc/PID/maps` of each shows the name."""
+        if sys.platform != "linux":
+            return cls.anonymous()
+        try:
+            fd = memory_file(name)
+        except OSError:  # a sandbox that forbids them; a task needs no name to run
+            return cls.anonymous()
+        try:
+            return cls.from_descriptor(fd)
+        finally:
+            os.close(fd)
+
+    @classmethod
     def from_descriptor(cls, fd: int) -> Page:
-        """Return the page in a file of 4096 bytes (a memfd); `fd` may be closed afterwards."""
-        return cls(mmap.mmap(fd, PAGE_SIZE))
+        """Return the page in a memory file; `fd` may be closed afterwards.
+
+        Raises:
+            OSError: The kernel refuses it.
+        """
+        return VacantPage().take(fd)
 
     def write(
         self, percent: float | None, message: str | None, done: int | None, total: int | None, unit: str | None
     ) -> None:
         """Publish one report; texts that do not fit are cut."""
-        texts = self._texts
-        if texts[0] is not message or texts[1] is not unit:
-            texts = self._texts = _encode(message, unit)
-        # The clock, and not a counter, makes versions: it goes on after `clear` and across forks.
-        version = monotonic_ns()
+        if message is not self._texts[0] or unit is not self._texts[1]:
+            self._texts = _encode(message, unit)
+        _, _, text, unit_size, message_size = self._texts
         share = nan if percent is None else percent
         try:
-            body = (
-                _pack_head(
-                    version,
-                    share,
-                    _UNKNOWN if done is None else done,
-                    _UNKNOWN if total is None else total,
-                    texts[3],
-                    texts[4],
-                )
-                + texts[2]
+            # The clock, and not a counter, makes versions: it goes on after `clear` and across forks.
+            head = _pack_head(
+                monotonic_ns(),
+                share,
+                _UNKNOWN if done is None else done,
+                _UNKNOWN if total is None else total,
+                unit_size,
+                message_size,
             )
         except struct.error:  # more than 63 bits
-            body = _pack_head(version, share, _fit(done), _fit(total), texts[3], texts[4]) + texts[2]
+            head = _pack_head(monotonic_ns(), share, _fit(done), _fit(total), unit_size, message_size)
+        body = head + text
+        slot = _pack_checksum(crc32(body)) + body
         memory = self._memory
-        slot = 2 if memory[0] == 1 else 1
-        start = _SLOTS[slot]
-        memory[start : start + _BODY + len(body)] = _pack_checksum(crc32(body)) + body
-        memory[0] = slot
+        if memory[0] == 1:
+            memory[_SECOND : _SECOND + len(slot)] = slot
+            memory[0] = 2
+        else:
+            memory[_FIRST : _FIRST + len(slot)] = slot
+            memory[0] = 1
 
     def read(self) -> tuple[int, Report] | None:
         """Return the newest whole report and its version, which differs from report to report.
@@ -127,19 +157,24 @@ class Page:
 
     def request_cancel(self) -> None:
         """Ask the task to stop at its next report."""
-        self._memory[_CANCEL] = 1
+        self._memory[CANCEL] = 1
 
     @property
     def cancel_requested(self) -> bool:
         """True once the task was asked to stop."""
-        return self._memory[_CANCEL] != 0
+        return self._memory[CANCEL] != 0
+
+    @property
+    def may_be_behind(self) -> bool:
+        """True while more can have been done than the newest report says: its runner would tell if it was asked."""
+        return self._memory[BEHIND] != 0
 
     def close(self) -> None:
         """Unmap the page from this process."""
         self._memory.close()
 
     def _read_slot(self, slot: int) -> tuple[int, Report] | None:
-        start = _SLOTS[slot]
+        start = _SLOTS[slot - 1]
         copy = self._memory[start : start + _SLOT_SIZE]
         version, percent, done, total, unit_size, message_size = _HEAD.unpack_from(copy, _BODY)
         unit_end = _TEXT + (unit_size & ~_ABSENT)
@@ -153,6 +188,40 @@ class Page:
             None if total == _UNKNOWN else total,
             None if unit_size & _ABSENT else copy[_TEXT:unit_end].decode(),
         )
+
+
+def memory_file(name: str) -> int:
+    """Return a descriptor of a new memory file that holds a page; its name is for people and `/proc`.
+
+    Raises:
+        OSError: The kernel refuses it.
+    """
+    fd = os.memfd_create(name)
+    os.ftruncate(fd, PAGE_SIZE)
+    return fd
+
+
+class VacantPage:
+    """An anonymous page in whose place a memory file can be mapped: `mmap` would keep a copy of the descriptor open.
+
+    The copy would be a number too many in each supervisor, and in runners close what got its number since.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, PAGE_SIZE)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self._arguments = (address, PAGE_SIZE, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED)
+
+    def take(self, fd: int) -> Page:
+        """Return the page in a memory file; `fd` may be closed afterwards.
+
+        Raises:
+            OSError: The kernel refuses it.
+        """
+        if _libc.mmap(*self._arguments, fd, 0) == _MAP_FAILED:
+            self._memory.close()
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return Page(self._memory)
 
 
 def _encode(message: str | None, unit: str | None) -> tuple[str | None, str | None, bytes, int, int]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from datetime import timedelta
 from math import inf
 
+from forktask.errors import TaskError
+from forktask.moments import LONGEST, seconds
 from forktask.states import Cause
 
 Rule = type[BaseException] | Cause
-
-LONGEST = 10 * 365 * 86400.0
-"""Seconds; a time further away than that would be none that a database holds."""
 
 MEMORY_ATTEMPTS = 2
 """Attempts that may run out of memory before it stays failed."""
@@ -86,3 +86,23 @@ def _matches(rules: tuple[Rule, ...], cause: Cause, error: BaseException | None)
 
 
 NO_RETRY = Retry(attempts=1)
+
+
+class RetryLater(TaskError):  # noqa: N818 - it says what is to happen, and nothing went wrong
+    """Raise it in `execute` to end the attempt and have the task run again later, whatever its rule says.
+
+    It uses up an attempt like any other end: without attempts left (`retry = Retry(attempts=…)`) the status fails.
+
+    Args:
+        delay: Seconds, a timedelta, or text like `+10 minutes`.
+        message: A sentence for the person who waits.
+        counts: False: it uses up no attempt, so the task may come back for ever.
+
+    Raises:
+        ValueError: `delay` is none.
+    """
+
+    def __init__(self, delay: timedelta | float | str, message: str = "", *, counts: bool = True) -> None:
+        self.delay = seconds(delay, "delay")
+        self.counts = counts
+        super().__init__(message)

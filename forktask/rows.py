@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from forktask.identity import Identity
+from forktask.phases import Phase
 from forktask.states import Cause, StartMethod, State
 
 
@@ -36,24 +37,38 @@ class StatusRow(NamedTuple):
     done: int | None
     total: int | None
     unit: str | None
+    active_seconds: float | None
+    pace_low: float | None
+    pace_high: float | None
     settings: Any
     result: Any
     error: str | None
     cause: Cause | None
     reference: str | None
     warnings: list[str] | None
+    phases: list[Phase] | None
     metadata: Any
     checkpoint: Any
     owner: str | None
+    visitor: str | None
     public: int
     parent_id: UUID | None
     start_method: StartMethod | None
+    bound: int
+    application: str | None
+    destination: str | None
     queue: str | None
     priority: int
     run_after: datetime | None
+    due_at: datetime
     attempt: int
+    delete_on_completion: int
     max_attempts: int
+    lost_backoff: float | None
     unique_key: str | None
+    unique_until_start: int
+    once_key: str | None
+    once_content: str | None
     cancel_requested_at: datetime | None
     pause_requested_at: datetime | None
     engine: str
@@ -68,14 +83,24 @@ class StatusRow(NamedTuple):
     finished_at: datetime | None
 
 
+def completed(row: StatusRow) -> StatusRow:
+    """Return what became of a row that was deleted when it had completed."""
+    return row._replace(state=State.COMPLETED, percent=100.0)
+
+
 class SupervisorRow(NamedTuple):
     """A row of `forktask_supervisor`."""
 
     id: UUID
     application: str
+    name: str
     version: str
     host: str
     kind: str
+    queues: list[str] | None
+    tasks: list[str] | None
+    processes: int | None
+    held_at: datetime | None
     boot_id: str
     pid_namespace: str
     pid: int
@@ -83,6 +108,10 @@ class SupervisorRow(NamedTuple):
     started_at: datetime
     heartbeat_at: datetime
     stopped_at: datetime | None
+
+    def serves(self, queue: str, task: str | None) -> bool:
+        """Return True if it is a worker that takes this task from this queue; None: any task."""
+        return queue in (self.queues or ()) and (task is None or self.tasks is None or task in self.tasks)
 
 
 class AttemptRow(NamedTuple):
@@ -119,6 +148,17 @@ class LogRow(NamedTuple):
     text: str
 
 
+class CompletionRow(NamedTuple):
+    """A row of `forktask_completion`."""
+
+    status_id: UUID
+    hook: str
+    holder: UUID
+    called_at: datetime
+    returned_at: datetime | None
+    next_url: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """One row that a supervisor wants for a runner that it already has."""
@@ -129,8 +169,37 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which waiting rows are a supervisor's to start.
+
+    Attributes:
+        tasks: Names that are registered with it.
+        application: Its own.
+        mine: Names of supervisors whose rows it takes as soon as they are due: its own, and those that it replaces.
+        neighbours: Names of other supervisors that live; their rows it leaves alone.
+        grace: Seconds after which it takes the rows of supervisors that do not live; one may just be beginning.
+    """
+
+    tasks: frozenset[str]
+    application: str
+    mine: frozenset[str]
+    neighbours: frozenset[str]
+    grace: float
+
+
+class Due(NamedTuple):
+    """A waiting row whose time has come."""
+
+    id: UUID
+    task: str
+    start_method: StartMethod | None
+    priority: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a runner reported since the last write; None for `warnings` and `checkpoint`: unchanged."""
+    """What a runner reported since the last write; None for `warnings`, `phases` and `checkpoint`: unchanged."""
 
     status_id: UUID
     attempt: int
@@ -139,7 +208,11 @@ class Sample:
     done: int | None = None
     total: int | None = None
     unit: str | None = None
+    active_seconds: float | None = None
+    pace_low: float | None = None
+    pace_high: float | None = None
     warnings: list[str] | None = None
+    phases: list[Phase] | None = None
     checkpoint: Any = None
 
 
@@ -173,6 +246,8 @@ class End:
     cpu_seconds: float | None = None
     peak_memory: int | None = None
     log_dropped: int = 0
+    deletes: bool = False
+    """The row goes, with all that belongs to it, if it completed."""
 
 
 class Request(NamedTuple):

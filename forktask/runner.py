@@ -1,107 +1,107 @@
 """The runner: the process in which `execute` runs, and the words it sends to its supervisor.
 
-Words, each a JSON object with the key `word`: `warning`, `checkpoint`, and one last one: `done`,
+Words, each a JSON object with the key `word`: `warning`, `phases`, `checkpoint`, and one last one: `done`,
 `error`, `exit` or `stopped`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 from uuid import UUID
 
-from forktask import bars, capture, channel, descriptors, memory, place, process, registry
+from forktask import bars, channel, current, place, registry
 from forktask.definition import TaskDefinition
-from forktask.errors import SettingsError, TaskError, TaskStopped
+from forktask.errors import TaskStopped
 from forktask.jsonvalues import plain
+from forktask.lastword import TRACEBACK_LIMIT, cut, describe
 from forktask.live import LiveStatus
 from forktask.progress import Page, Report
-from forktask.states import Cause
 
-TRACEBACK_LIMIT = 64 * 1024
+ASKED = signal.SIGURG
+"""Asks a runner for its newest report. Nobody else uses it, and a process that does not know it never notices."""
 Send = Callable[[str, Any], None]
 log = logging.getLogger("forktask.runner")
 
-_live: LiveStatus | None = None
+_listens = False
+"""True in a runner, and not in what only became ready to be one."""
 _stopping = False
 """True when SIGTERM has nothing more to stop: it was heard, or `execute` has returned."""
+_held = threading.local()
+"""The signal mask of a thread that forks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Birth:
-    """What a runner is born with; `kept` are objects of the supervisor that must not be finalised."""
-
-    parent: int
-    sock: socket.socket
-    page: Page
-    output: int
-    context: place.Context
-    log_level: str
-    inherited: frozenset[int]
-    descriptor_limit: tuple[int, int]
-    kept: tuple[Any, ...] = ()
-
-
-def run_forked(birth: Birth) -> NoReturn:
-    """Become a runner, wait for an order, execute it and leave; in the forked child."""
-    os.setsid()
-    process.die_with(birth.parent)
-    become_runner(birth.output, birth.sock, birth.inherited)
-    resource.setrlimit(resource.RLIMIT_NOFILE, birth.descriptor_limit)
-    order = channel.receive(birth.sock)
-    if order is None:
-        os._exit(0)
-    serve(order, birth.sock, birth.page, birth.context, birth.log_level)
-
-
-def become_runner(output: int, sock: socket.socket, inherited: frozenset[int]) -> None:
-    """Leave everything of the supervisor behind: signals, descriptors, random numbers."""
+def set_handlers() -> None:
+    """Have SIGTERM stop the task, and the supervisor ask for its newest report, once signals are let in."""
     global _stopping
     _stopping = False
-    place.enter("runner")
-    process.reset_signals()
     signal.signal(signal.SIGTERM, _stop)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    descriptors.close_all_but({0, 1, 2, sock.fileno()}, inherited=inherited)
-    memory.offer_to_out_of_memory_killer()
-    if (numpy := sys.modules.get("numpy")) is not None:
-        numpy.random.seed()  # as Python itself does with its own at each fork
+    signal.signal(ASKED, _catch_up)
 
 
-def serve(order: Mapping[str, Any], sock: socket.socket, page: Page, context: place.Context, level: str) -> NoReturn:
-    """Execute one order, send how it went, and end the process."""
-    capture.redirect_output(level)
+def listen_to_signals() -> None:
+    """Let signals in; from here on this process is a runner."""
+    global _listens
+    _listens = True
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def serve(order: Mapping[str, Any], sock: socket.socket, page: Page, context: place.Context) -> NoReturn:
+    """Execute one order, send how it went, and end the process; its output is redirected already."""
     me = os.getpid()
-    lock = threading.Lock()
-
-    def send(word: str, value: Any) -> None:
-        with lock:
-            channel.send(sock, {"word": word, "value": value})
-
-    last = run(order, send, page, context)
+    voice = Voice(sock)
+    last = run(order, lambda word, value: voice.say({"word": word, "value": value}), page, context)
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
     if os.getpid() != me:
         _leave_fork(last)
-    with lock, contextlib.suppress(OSError):
-        channel.send(sock, last)
+    try:
+        voice.say(last)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.write(2, f"forktask: {error}; lost is: {json.dumps(last)[:TRACEBACK_LIMIT]}\n".encode())
+        os._exit(1)
     os._exit(0 if last["word"] == "done" else 1)
+
+
+class Voice:
+    """The connection to the supervisor; a task may close it, as daemons close all descriptors, and use its number."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._is_ours = os.fstat(sock.fileno()).st_ino
+        self._lock = threading.Lock()
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Send one message.
+
+        Raises:
+            OSError: The supervisor is gone, or the task has closed the connection.
+        """
+        with self._lock:
+            try:
+                is_ours = os.fstat(self._sock.fileno()).st_ino == self._is_ours
+            except OSError:
+                is_ours = False
+            if not is_ours:
+                raise OSError(errno.EBADF, "the task has closed the connection to its supervisor")
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # half a message is worse than none
+            try:
+                channel.send(self._sock, message)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def run(
@@ -112,25 +112,28 @@ def run(
     on_progress: Callable[[Report], None] | None = None,
 ) -> dict[str, Any]:
     """Execute the order in the application's context; return the last word."""
-    global _live, _stopping
-    try:
-        definition: TaskDefinition = registry.get(order["task"])
-        wait_for_debugger()
-        with context():
-            live = _live = live_status(order, definition, send, page, on_progress)
-            bars.install(lambda: _live)
-            result = definition.execute(live, order.get("shell") or (), order.get("private") or {})
-            _stopping = True
-            return {"word": "done", "value": plain(result, "result")}
-    except TaskStopped:
-        return {"word": "stopped", "traceback": _cut(traceback.format_exc())}
-    except SystemExit as error:
-        return {"word": "exit", "code": error.code & 0xFF if isinstance(error.code, int) else 1}
-    except BaseException as error:  # user code: whatever it raises becomes the end of the attempt
-        return describe(error, order["task"])
-    finally:
-        _stopping = True
-        _live = None
+    global _stopping
+    is_outermost = current.live() is None  # a task may run another one inline
+    with contextlib.ExitStack() as until_judged:
+        try:
+            definition: TaskDefinition = registry.get(order["task"])
+            wait_for_debugger()
+            with context():
+                live = live_status(order, definition, send, page, on_progress)
+                until_judged.enter_context(current.running(live))
+                pick_up_bars()
+                result = definition.execute(live, order.get("shell") or (), order.get("private") or {})
+                _stopping = _stopping or is_outermost
+                return {"word": "done", "value": plain(result, "result")}
+        except TaskStopped:
+            return {"word": "stopped", "traceback": cut(traceback.format_exc())}
+        except SystemExit as error:
+            code = error.code or 0
+            return {"word": "exit", "code": code & 0xFF if isinstance(code, int) else 1}
+        except BaseException as error:  # user code: whatever it raises becomes the end of the attempt
+            return describe(error, order["task"])
+        finally:
+            _stopping = _stopping or is_outermost
 
 
 def _leave_fork(last: Mapping[str, Any]) -> NoReturn:
@@ -140,12 +143,17 @@ def _leave_fork(last: Mapping[str, Any]) -> NoReturn:
     os._exit(0 if last["word"] == "done" else 1)
 
 
+def pick_up_bars() -> None:
+    """Have tqdm bars move the bar of the status; for once and all."""
+    bars.install(current.live)
+
+
 def live_status(
     order: Mapping[str, Any],
     definition: TaskDefinition,
     send: Send,
     page: Page,
-    on_progress: Callable[[Report], None] | None,
+    on_progress: Callable[[Report], None] | None = None,
 ) -> LiveStatus:
     """Return what `execute` gets to hold."""
     return LiveStatus(
@@ -156,35 +164,9 @@ def live_status(
         attempt=order["attempt"],
         resumed_from=order.get("checkpoint"),
         task=definition.name,
+        phases=definition.phases,
         on_progress=on_progress,
     )
-
-
-def describe(error: BaseException, task: str) -> dict[str, Any]:
-    """Return the word for what `execute` raised.
-
-    `retry` is the task's rule applied here, where the exception still is an object.
-    """
-    memory = isinstance(error, MemoryError)
-    text = traceback.format_exc() if memory else "".join(traceback.format_exception(error))
-    definition = registry.find(task)
-    from_rule = definition.retry.applies(cause_of(error), error) if definition else False
-    sentence = str(error) if isinstance(error, TaskError) and str(error) else None
-    if isinstance(error, SettingsError) and error.path.startswith("result"):
-        sentence = None
-    return {
-        "word": "error",
-        "class": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins."),
-        "traceback": _cut(text),
-        "sentence": sentence,
-        "retry": from_rule,
-        "cause": cause_of(error).value,
-    }
-
-
-def cause_of(error: BaseException) -> Cause:
-    """Return the cause that an exception of `execute` stands for."""
-    return Cause.OUT_OF_MEMORY if isinstance(error, MemoryError) else Cause.EXCEPTION
 
 
 def wait_for_debugger() -> None:
@@ -204,16 +186,43 @@ def wait_for_debugger() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """SIGTERM: raise in `execute`, once; a runner without an order just leaves, one that is done sends its word."""
+    """SIGTERM: raise in `execute`, once; before that it kills, as it would without us; who is done sends its word."""
     global _stopping
     if _stopping:
         return
-    if _live is None:
-        os._exit(0)
+    if current.live() is None:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
     _stopping = True
     raise TaskStopped
 
 
-def _cut(text: str) -> str:
-    """Keep the end: the frames nearest to the error come last."""
-    return text if len(text) <= TRACEBACK_LIMIT else "[…]\n" + text[-TRACEBACK_LIMIT:]
+def _hold_sigterm() -> None:
+    """Before a task forks: what comes now waits, or Python would drop it in the child."""
+    if _listens and signal.getsignal(signal.SIGTERM) is _stop:
+        _held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_sigterm_through() -> None:
+    if (mask := _held.__dict__.pop("mask", None)) is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _be_stopped_by_default() -> None:
+    """In what the task forks SIGTERM does what it always does.
+
+    `multiprocessing.Pool` ends its workers by it: raised in one that holds the pool's lock, `TaskStopped` would leave
+    it locked for ever.
+    """
+    if _listens and signal.getsignal(signal.SIGTERM) is _stop:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_sigterm_through()
+
+
+os.register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm_through, after_in_child=_be_stopped_by_default)
+
+
+def _catch_up(number: int, frame: FrameType | None) -> None:
+    """The supervisor asks, since loops may have gone on after the last report."""
+    if (live := current.live()) is not None:
+        live._bar.catch_up()

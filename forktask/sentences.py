@@ -22,6 +22,18 @@ SENTENCES = {
     Cause.LAUNCH: "This could not be started.",
     Cause.SUPERVISOR_GONE: "This was lost: the process that watched over it is gone.",
 }
+KILLED_BY = "The process that did the work was killed ({signal})."
+POSTPONED = "This could not be done yet."
+NO_WORKER = "No worker serves the queue {queue}."
+TOOK_LONGER = "This took longer than {limit} and was stopped."
+OTHERS = (KILLED_BY, TOOK_LONGER, POSTPONED, NO_WORKER)
+
+SIZES = {"hour": 3600, "minute": 60, "second": 1}
+KILLED_BY_READ = re.compile(re.escape(KILLED_BY).replace(r"\{signal\}", r"(.+)"))
+NO_WORKER_READ = re.compile(re.escape(NO_WORKER).replace(r"\{queue\}", r"(.+)"))
+TOOK_LONGER_READ = re.compile(
+    re.escape(TOOK_LONGER).replace(r"\{limit\}", rf"(\d+(?:\.\d+)?(?:e[+]?\d+)?) ({'|'.join(SIZES)})s?")
+)
 
 
 def sentence(cause: Cause, *, number: int | None = None, limit: float | None = None) -> str:
@@ -32,10 +44,26 @@ def sentence(cause: Cause, *, number: int | None = None, limit: float | None = N
         limit: The timeout in seconds, for `Cause.TIMEOUT`.
     """
     if cause is Cause.SIGNAL and number is not None:
-        return f"The process that did the work was killed ({signal_name(number)})."
+        return KILLED_BY.format(signal=signal_name(number))
     if cause is Cause.TIMEOUT and limit is not None:
-        return f"This took longer than {duration(limit)} and was stopped."
+        return TOOK_LONGER.format(limit=duration(limit))
     return SENTENCES[cause]
+
+
+def parts(text: str) -> tuple[str, dict[str, str | float]]:
+    """Take a sentence apart, for those who say it in another language.
+
+    Returns:
+        The sentence with names in braces, and what stands there: `signal` or `queue`, a name, or `limit`, in seconds.
+        A sentence that is none of ours comes back as it is.
+    """
+    if found := KILLED_BY_READ.fullmatch(text):
+        return KILLED_BY, {"signal": found[1]}
+    if found := NO_WORKER_READ.fullmatch(text):
+        return NO_WORKER, {"queue": found[1]}
+    if found := TOOK_LONGER_READ.fullmatch(text):
+        return TOOK_LONGER, {"limit": float(found[1]) * SIZES[found[2]]}
+    return text, {}
 
 
 def signal_name(number: int) -> str:

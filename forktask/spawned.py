@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from forktask import application, channel, descriptors, host, place, process, registry, runner
+from forktask import application, birth, capture, channel, host, place, process, registry, runner
 from forktask.definition import TaskDefinition
 from forktask.progress import Page
 from forktask.states import Cause
@@ -34,7 +34,7 @@ def main(shell: Sequence[str]) -> NoReturn:
     process.die_with(config["parent"])
     host.restore_interpreter(config)
     place.set_code(config["application"], config["version"])
-    runner.become_runner(1, sock, frozenset(descriptors.open_descriptors()) - {sock.fileno()})
+    birth.become_runner({sock.fileno()}, output=1)
     try:
         loaded = application.load(config["application"])
         for module in config["modules"]:
@@ -47,8 +47,8 @@ def main(shell: Sequence[str]) -> NoReturn:
         channel.send(sock, launch_failure(traceback.format_exc()))
         os._exit(1)
     order["shell"] = list(shell)
-    level = config["settings"]["log_level"]
-    runner.serve(order, sock, page, place.context_of(loaded), level)
+    capture.redirect_output(config["settings"]["log_level"])
+    runner.serve(order, sock, page, place.context_of(loaded))
 
 
 def _introduction(sock: socket.socket) -> tuple[Page, dict[str, Any]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 from uuid import UUID
 
-from forktask import runtime
+from forktask import clock, runtime, sentences
 from forktask.errors import StatusNotFoundError
-from forktask.rows import AttemptRow, LogRow, StatusRow
+from forktask.forecast import Place
+from forktask.phases import Phase
+from forktask.rows import AttemptRow, LogRow, StatusRow, completed
 from forktask.runtime import Runtime
-from forktask.states import Cause, State
+from forktask.states import FINAL, LIVE, Cause, State
 
 T = TypeVar("T")
 
@@ -62,9 +64,12 @@ class TaskStatus:
     cause = _Column[Cause | None]("How the last attempt ended, if it did not complete.")
     reference = _Column[str | None]("What the person quotes, and the operator looks up.")
     warnings = _Column[list[str] | None]("What the task warned of.")
+    phases = _Column[list[Phase] | None]("Its steps: `name`, and `state`: done, now or later; None: it has none.")
     metadata = _Column[Any]("The application's own.")
     checkpoint = _Column[Any]("What the last attempt left for the next.")
     owner = _Column[str | None]("Whose it is; opaque to forktask.")
+    visitor = _Column[str | None]("Hash of what only the browser has that ordered it without an owner.")
+    public = _Column[int]("1: anybody may see it.")
     parent_id = _Column[UUID | None]("The status that started this one.")
     queue = _Column[str | None]("The queue it was left to; None: initiated.")
     priority = _Column[int]("0 to 100, higher first.")
@@ -100,7 +105,7 @@ class TaskStatus:
     def find(
         cls,
         *,
-        state: State | Collection[State] = (),
+        state: State | str | Collection[State | str] = (),
         task: str | Named | None = None,
         owner: str | None = None,
         limit: int = 100,
@@ -109,17 +114,34 @@ class TaskStatus:
 
         Args:
             task: A task, or its registered name.
+
+        Raises:
+            ValueError: Naming a state that does not exist.
         """
-        states = (state,) if isinstance(state, State) else state
+        states = [State(one) for one in ((state,) if isinstance(state, str) else state)]
         name = task if task is None or isinstance(task, str) else task.name
         source = runtime.current()
         return [cls(row, source) for row in source.find(state=states, task=name, owner=owner, limit=limit)]
 
     @classmethod
     def find_last(
-        cls, *, state: State | Collection[State] = (), task: str | Named | None = None, owner: str | None = None
+        cls,
+        *,
+        state: State | str | Collection[State | str] = (),
+        task: str | Named | None = None,
+        owner: str | None = None,
+        running: bool | None = None,
     ) -> TaskStatus | None:
-        """Return the newest status that fits, or None."""
+        """Return the newest status that fits, or None.
+
+        Args:
+            state: As for `find`; or say `running`.
+            running: True: one that has not ended, whether it waits, runs or is paused; False: one that has.
+        """
+        if running is not None:
+            if state:
+                raise TypeError("find_last takes state or running, not both")
+            state = LIVE if running else FINAL
         found = cls.find(state=state, task=task, owner=owner, limit=1)
         return found[0] if found else None
 
@@ -133,15 +155,41 @@ class TaskStatus:
         """True if it completed, failed, was cancelled or lost."""
         return self.state.is_final
 
+    @property
+    def place(self) -> Place | None:
+        """Its place in its queue: `number`, 1 for the next, and `starts_in` (seconds); None where it has none."""
+        return self._runtime.forecast.place(self.row)
+
+    @property
+    def remaining(self) -> tuple[float, float] | None:
+        """The least and the most seconds that it will still run, rounded for a person; None: nobody can say.
+
+        By its pace and by the last runs of the task, which are asked for every few seconds at most.
+        """
+        return self._runtime.forecast.remaining(self.row, clock.now())
+
+    @property
+    def error_parts(self) -> tuple[str, dict[str, str | float]]:
+        """`error` as an English sentence with names in braces, and what stands there; for translation."""
+        return sentences.parts(self.error or "")
+
     def refresh(self) -> TaskStatus:
         """Read the row again; return this object."""
-        self.row = self._runtime.get(self.id)
+        self._read(lambda: self._runtime.get(self.id))
         return self
 
     def wait(self, timeout: float | None = None) -> TaskStatus:
         """Wait until it is final, at most `timeout` seconds; wakes at the end. Returns this object."""
-        self.row = self._runtime.wait(self.id, timeout)
+        self._read(lambda: self._runtime.wait(self.id, timeout))
         return self
+
+    def _read(self, read: Callable[[], StatusRow]) -> None:
+        try:
+            self.row = read()
+        except StatusNotFoundError:
+            if not self.row.delete_on_completion:
+                raise
+            self.row = completed(self.row)
 
     def cancel(self) -> TaskStatus:
         """Ask for its end: at the next report, then by SIGTERM, then by SIGKILL."""

@@ -6,10 +6,10 @@ A plain SQLModel table would land in the user's `SQLModel.metadata` and so in th
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, text
+from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Table, text
 from sqlalchemy.orm import registry
 from sqlalchemy.types import JSON
 from sqlmodel import Field, SQLModel
@@ -53,6 +53,12 @@ class StatusTable(Base, table=True):
     total: int | None = _column(BigInteger)
     """Null where unknown."""
     unit: str | None = _column(ShortText(40))
+    active_seconds: float | None = _column(Float(53))
+    """How long the present or last attempt had run at its last report, paused time left out."""
+    pace_low: float | None = _column(Float(53))
+    """Share of the work a second: the slowest pace that may follow, by the reports of the attempt; null: too few."""
+    pace_high: float | None = _column(Float(53))
+    """The fastest."""
     settings: Any = _column(JSON(none_as_null=True), null=False)
     result: Any = _column(JSON(none_as_null=True))
     error: str | None = _column(LongText)
@@ -63,26 +69,50 @@ class StatusTable(Base, table=True):
     """What a person quotes to the operator, who finds the attempt by it."""
     warnings: Any = _column(JSON(none_as_null=True))
     """List of sentences, from the present or last attempt."""
+    phases: Any = _column(JSON(none_as_null=True))
+    """List of `{"name": …, "state": …}`, the steps of the present or last attempt; null: it has none."""
     meta: Any = Field(default=None, sa_column=Column("metadata", JSON(none_as_null=True)))
     """The application's own, from `using(metadata=…)`; SQLAlchemy reserves the name on classes."""
     checkpoint: Any = _column(JSON(none_as_null=True))
     """What the last attempt left for the next."""
     owner: str | None = _column(String(255))
     """Opaque to forktask: a user id of the application."""
+    visitor: str | None = _column(String(64))
+    """Who ordered it without an owner: a hash of what only their browser has."""
     public: bool = _column(Integer, null=False, default=0)
+    """1: anybody may see it; acting on it stays with whom it belongs to."""
     parent_id: UUID | None = _column(Id)
     start_method: StartMethod | None = _column(Value(StartMethod))
-    """Set where only one supervisor may start it: it alone has the closure or the arguments."""
+    """Set where the call said it; else the task and the settings do."""
+    bound: int = _column(Integer, null=False, default=0)
+    """1: only one supervisor may start it, which alone has the closure or the arguments."""
+    application: str | None = _column(String(16))
+    """Whose supervisors start it; null: those of any application that knows the task."""
+    destination: str | None = _column(String(16))
+    """Name of the supervisor that was told of it; others leave it alone while that lives."""
     queue: str | None = _column(String(100))
     """Null: initiated; else the queue that it was left to."""
     priority: int = _column(Integer, null=False, default=50)
     """0 to 100, higher first."""
     run_after: datetime | None = _column(AwareUTC())
     """Earliest time of the next attempt."""
+    due_at: datetime = _column(AwareUTC(), null=False)
+    """Its place in the order of its queue: `run_after`, or when it came to wait."""
     attempt: int = _column(Integer, null=False, default=1)
+    delete_on_completion: int = _column(Integer, null=False, default=0)
+    """1: the row is deleted when it has completed."""
     max_attempts: int = _column(Integer, null=False, default=1)
     """Grows with each attempt that does not count."""
-    unique_key: str | None = _column(String(255))
+    lost_backoff: float | None = _column(Float(53))
+    """Seconds to the next attempt after one that was lost, for those who do not know the task; null: none follows."""
+    unique_key: str | None = _column(String(64))
+    """Hash of what no other row has that is not final; null: it may have many like it."""
+    unique_until_start: int = _column(Integer, null=False, default=0)
+    """1: the key goes when the first attempt starts."""
+    once_key: str | None = _column(String(64))
+    """Hash of the form or request that ordered it; the same one again finds this row, as long as it is there."""
+    once_content: str | None = _column(String(32))
+    """Hash of what was in that request; null: whatever it was."""
     cancel_requested_at: datetime | None = _column(AwareUTC())
     pause_requested_at: datetime | None = _column(AwareUTC())
     engine: str = _column(String(20), null=False, default="local")
@@ -109,10 +139,20 @@ class SupervisorTable(Base, table=True):
     id: UUID = _column(Id, key=True)
     application: str = _column(String(64), null=False)
     """The same for all versions of one application on one host."""
+    name: str = _column(String(16), null=False)
+    """Of its socket: the same for all web processes that it serves; empty if it serves none."""
     version: str = _column(String(255), null=False)
     host: str = _column(ShortText(255), null=False)
     kind: str = _column(String(20), null=False)
-    """embedded, private (one order, or a test) or inline."""
+    """embedded, worker, fork (one order of a script) or inline."""
+    queues: Any = _column(JSON(none_as_null=True))
+    """Of a worker: list of the queues that it serves; null where it runs one status alone, or was told to end."""
+    tasks: Any = _column(JSON(none_as_null=True))
+    """Of a worker: list of the names of the tasks that it takes from them."""
+    processes: int | None = _column(Integer)
+    """Of a worker: most runners at once."""
+    held_at: datetime | None = _column(AwareUTC())
+    """Since when a worker takes nothing, as all were told to."""
     boot_id: str = _column(String(64), null=False)
     pid_namespace: str = _column(String(32), null=False)
     pid: int = _column(Integer, null=False)
@@ -170,27 +210,47 @@ class LogTable(Base, table=True):
     text: str = _column(LongText, null=False)
 
 
+class CompletionTable(Base, table=True):
+    """One call of an application's completion hook, so that it is called once."""
+
+    __tablename__ = "forktask_completion"
+
+    status_id: UUID = _column(Id, key=True)
+    hook: str = Field(sa_column=Column(String(255), primary_key=True))
+    """Its registered name."""
+    holder: UUID = _column(Id, null=False)
+    """Drawn by who calls it."""
+    called_at: datetime = _column(AwareUTC(), null=False)
+    """While it is under way, when its process last said so."""
+    returned_at: datetime | None = _column(AwareUTC())
+    """Null while it is under way."""
+    next_url: str | None = _column(LongText)
+    """Where it sends the person; null: where the page says."""
+
+
+class QueueTable(Base, table=True):
+    """What was said of a queue; one of which nothing was said has no row."""
+
+    __tablename__ = "forktask_queue"
+
+    name: str = Field(sa_column=Column(String(100), primary_key=True))
+    """`*`: all queues of all workers."""
+    paused_at: datetime | None = _column(AwareUTC())
+    """Set: nothing is taken from it; what runs goes on."""
+
+
 STATUS: Table = StatusTable.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
 SUPERVISOR: Table = SupervisorTable.__table__  # type: ignore[attr-defined]
 ATTEMPT: Table = AttemptTable.__table__  # type: ignore[attr-defined]
 LOG: Table = LogTable.__table__  # type: ignore[attr-defined]
+QUEUE: Table = QueueTable.__table__  # type: ignore[attr-defined]
+COMPLETION: Table = CompletionTable.__table__  # type: ignore[attr-defined]
 
 LIVE_STATES = text("state IN ('queued', 'running', 'paused')")
 """Has to stand in a query in these very words, or SQLite does not see that the partial index serves it."""
-Index(
-    "forktask_status_live",
-    STATUS.c.state,
-    STATUS.c.priority.desc(),
-    STATUS.c.id,
-    STATUS.c.run_after,
-    sqlite_where=LIVE_STATES,
-    postgresql_where=LIVE_STATES,
-)
-"""Serves the claim and every look at what is not final, in the order in which rows are taken, so that neither ten
-thousand waiting rows nor, partial where the database can, a million final ones cost anything. It covers no column
-that progress writes."""
-Index("forktask_status_owner", STATUS.c.owner, STATUS.c.id)
-Index("forktask_status_task", STATUS.c.task, STATUS.c.id)
-Index("forktask_status_finished", STATUS.c.finished_at)
-Index("forktask_status_reference", STATUS.c.reference)
-Index("forktask_supervisor_stopped", SUPERVISOR.c.stopped_at)
+QUEUED_STATE = text("state = 'queued'")
+COMPLETED_STATE = text("state = 'completed'")
+UNIQUE_KEY: Final = "forktask_status_unique"
+"""Name of the index by which no two rows that live have the same key."""
+UNIQUE_LIVE: Final = "unique_live"
+"""Name of the column that it is on where an index cannot be partial: `store/schema.py`."""

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast, overload
 
-from pydantic import BaseModel, ValidationError
 from typing_extensions import Unpack
 
 from forktask import registry
 from forktask.configured import ConfiguredTask
+from forktask.declaration import (
+    declared_batch,
+    declared_phases,
+    declared_rules,
+    declared_timeout,
+    overridden,
+    settings_check,
+    settings_parser,
+)
 from forktask.definition import TaskDefinition
-from forktask.errors import SettingsError, ShellArgumentsWarning
-from forktask.jsonvalues import plain
+from forktask.errors import ShellArgumentsWarning
 from forktask.live import LiveStatus
 from forktask.options import Options, TaskOptions
 from forktask.retry import NO_RETRY, Retry
+from forktask.rules import OnConflict, UniqueUntil
+from forktask.schedule import Declaration, Interval, Recurrence
 from forktask.sentences import words
 from forktask.states import StartMethod
 from forktask.status import TaskStatus
@@ -36,8 +44,19 @@ class Task(ABC):
         timeout: Seconds that one attempt may run; None: as long as it takes.
         retry: When a failed attempt is run again; default: never.
         resumable: An interrupted attempt (deploy, shutdown) is always followed by another.
-        start_method: Instead of the one in the settings.
+        start_method: Instead of the one in the settings; `spawn` if `get_shell_arguments` is overridden.
         shell_arguments_encrypted: Says that `get_shell_arguments` returns nothing readable.
+        phases: Names of its phases, in their order, so that the bar shows from the start those to come.
+        unique: At most one lives (waits or runs) with the same `settings`, of the same `owner`, or with this key
+            (any other text).
+        unique_until: `final`, or `started`: from the start of its first attempt another one may wait.
+        on_conflict: With one that lives: `join` returns its status, `refuse` raises `DuplicateError`, `replace`
+            cancels it.
+        require_worker: `enqueue` fails the status at once if no live worker serves its queue.
+        inline_below: It runs at once in the caller's process if `size(settings)` is below this; there no `timeout`
+            ends it, and if it fails the next attempt is left to the background.
+        delete_on_completion: The row is deleted when it has completed; one that fails stays.
+        batch: Most statuses that `execute_batch` gets at once.
         Settings: A pydantic model; then `status.settings` is an instance of it.
 
     A task has no state: an instance is made without arguments for each attempt, in the runner.
@@ -49,6 +68,14 @@ class Task(ABC):
     retry: ClassVar[Retry] = NO_RETRY
     resumable: ClassVar[bool] = False
     start_method: ClassVar[StartMethod | str | None] = None
+    phases: ClassVar[Sequence[str]] = ()
+    unique: ClassVar[str | None] = None
+    unique_until: ClassVar[UniqueUntil] = "final"
+    on_conflict: ClassVar[OnConflict] = "join"
+    require_worker: ClassVar[bool] = False
+    inline_below: ClassVar[float | None] = None
+    delete_on_completion: ClassVar[bool] = False
+    batch: ClassVar[int] = 1
     shell_arguments_encrypted: ClassVar[bool] = False
 
     shell_arguments: Sequence[str] = ()
@@ -62,16 +89,30 @@ class Task(ABC):
     def execute(self, status: LiveStatus) -> Any:
         """Do the work; return JSON that the status keeps as its result, or None.
 
-        Raise `TaskError` to fail with a sentence that the person may read.
+        Raise `TaskError` to fail with a sentence that the person may read, `RetryLater` to be run again later.
+        A task with `execute_batch` needs none.
         """
+
+    def execute_batch(self, statuses: Sequence[LiveStatus]) -> Sequence[Any] | None:
+        """Hook: do the work of many at once, at most `batch`, if there is more than one to do.
+
+        Returns:
+            The result of each, in their order; an exception in place of a result: that one failed. None: no results.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def size(cls, settings: Any) -> float:
+        """Hook: tell how large a call is, for `inline_below`; `settings` as `status.settings` will be."""
+        raise NotImplementedError
 
     @classmethod
     def get_shell_arguments(cls) -> Sequence[str]:
         """Hook: arguments for the command line of the runner; overriding it makes the task start by `spawn`.
 
-        They are there before any database is. Everybody on the host can read them in the process list
-        while the task runs: encrypt them, and say so with `shell_arguments_encrypted = True`.
-        Called by `initiate` in the calling process.
+        Also where it returns none, so that `prepare` is called. They are there before any database is.
+        Everybody on the host can read them in the process list while the task runs: encrypt them, and say so
+        with `shell_arguments_encrypted = True`. Called by `initiate` in the calling process.
         """
         return ()
 
@@ -106,20 +147,38 @@ class Task(ABC):
         """Leave the task to a queue; see `ConfiguredTask.enqueue`."""
         return cls._configured.enqueue(settings, owner=owner)
 
+    @classmethod
+    def enqueue_many(cls, many: Iterable[Any], *, owner: str | None = None) -> list[TaskStatus]:
+        """Leave many to a queue in one transaction; see `ConfiguredTask.enqueue_many`."""
+        return cls._configured.enqueue_many(many, owner=owner)
+
+    @classmethod
+    def every(cls, interval: Interval, **options: Unpack[Recurrence]) -> Declaration:
+        """Have the task run again and again; see `ConfiguredTask.every`."""
+        return cls._configured.every(interval, **options)
+
+    @classmethod
+    def cron(cls, expression: str, *, timezone: str = "UTC", **options: Unpack[Recurrence]) -> Declaration:
+        """Have the task run as a cron expression says; see `ConfiguredTask.cron`."""
+        return cls._configured.cron(expression, timezone=timezone, **options)
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if getattr(cls.execute, "__isabstractmethod__", False):
-            return
-        shell = _overridden(cls, "get_shell_arguments")
+            if cls.execute_batch is Task.execute_batch:
+                return
+            cls.execute = _execute_alone  # type: ignore[method-assign]
+        shell, private = overridden(cls, Task, "get_shell_arguments"), overridden(cls, Task, "get_private_arguments")
         if shell and not cls.shell_arguments_encrypted:
             _warn_of_shell_arguments(cls)
         cls.name = cls.__dict__.get("name") or registry.task_name(cls.__module__, cls.__qualname__)
         cls._configured = ConfiguredTask(
-            definition=_define(cls),
-            check_settings=_settings_check(cls),
+            definition=_define(cls, exec_needed=shell),
+            check_settings=settings_check(cls),
             shell_arguments=cls.get_shell_arguments if shell else None,
-            private_arguments=cls.get_private_arguments if _overridden(cls, "get_private_arguments") else None,
+            private_arguments=cls.get_private_arguments if private else None,
         )
+        _check_use(cls, has_arguments=shell or private)
         registry.register(cls._configured.definition.name, cls._configured.definition)
 
 
@@ -132,6 +191,9 @@ class FunctionTask(Generic[P, R]):
         self.using = configured.using
         self.initiate = configured.initiate
         self.enqueue = configured.enqueue
+        self.enqueue_many = configured.enqueue_many
+        self.every = configured.every
+        self.cron = configured.cron
         self.__doc__ = function.__doc__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -153,7 +215,7 @@ def task(function: Any = None, /, **options: Any) -> Any:
             "__module__": function.__module__,
             "__qualname__": function.__qualname__,
             "__doc__": function.__doc__,
-            **options,
+            **{name: staticmethod(value) if name == "size" else value for name, value in options.items()},
         }
         made = cast(type[Task], type(function.__name__, (Task,), body))
         return FunctionTask(function, made._configured)
@@ -161,23 +223,32 @@ def task(function: Any = None, /, **options: Any) -> Any:
     return decorate if function is None else decorate(function)
 
 
-def _define(cls: type[Task]) -> TaskDefinition:
+def _define(cls: type[Task], *, exec_needed: bool) -> TaskDefinition:
     def execute(live: LiveStatus, shell: Sequence[str], private: Mapping[str, Any]) -> Any:
         return _instance(cls, shell, private).execute(live)
 
-    if cls.timeout is not None and not (type(cls.timeout) in (int, float) and 0 < cls.timeout < math.inf):
-        raise TypeError(f"{cls.__qualname__}.timeout is {cls.timeout!r}; it is a number of seconds above 0, or None")
+    def execute_batch(live: Sequence[LiveStatus]) -> Any:
+        return _instance(cls, (), {}).execute_batch(live)
+
+    start_method = StartMethod(cls.start_method) if cls.start_method else None
+    has_batch = overridden(cls, Task, "execute_batch")
     return TaskDefinition(
         name=cls.name,
         module=registry.stable_module_name(cls.__module__),
         title=cls.title or words(cls.__name__),
         execute=execute,
-        parse_settings=_settings_parser(cls),
+        parse_settings=settings_parser(cls),
         prepare=lambda shell: _instance(cls, shell, {}).prepare(),
-        timeout=cls.timeout,
+        timeout=declared_timeout(cls),
         retry=cls.retry,
         resumable=cls.resumable,
-        start_method=StartMethod(cls.start_method) if cls.start_method else None,
+        start_method=StartMethod.SPAWN if exec_needed else start_method,
+        phases=declared_phases(cls),
+        rules=declared_rules(cls),
+        size=cls.size if overridden(cls, Task, "size") else None,
+        batch=declared_batch(cls, has_batch=has_batch),
+        execute_batch=execute_batch if has_batch else None,
+        is_stored=not (exec_needed or overridden(cls, Task, "get_private_arguments")),
     )
 
 
@@ -188,38 +259,6 @@ def _instance(cls: type[Task], shell: Sequence[str], private: Mapping[str, Any])
     return instance
 
 
-def _model(cls: type[Task]) -> type[BaseModel] | None:
-    model = getattr(cls, "Settings", None)
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
-
-
-def _settings_parser(cls: type[Task]) -> Callable[[Any], Any]:
-    model = _model(cls)
-    return model.model_validate if model else lambda raw: raw
-
-
-def _settings_check(cls: type[Task]) -> Callable[[Any], Any]:
-    """Return the function that turns what a caller gives into JSON, or refuses it by name and path."""
-    model = _model(cls)
-    if model is None:
-        return lambda given: plain({} if given is None else given, "settings")
-
-    def check(given: Any) -> Any:
-        try:
-            valid = model.model_validate({} if given is None else given)
-        except ValidationError as error:
-            first = error.errors()[0]
-            path = "settings" + "".join(f"[{part!r}]" for part in first["loc"])
-            raise SettingsError(path, f"is refused: {first['msg']}") from error
-        return plain(valid.model_dump(mode="json"), "settings")
-
-    return check
-
-
-def _overridden(cls: type[Task], hook: str) -> bool:
-    return getattr(cls, hook).__func__ is not getattr(Task, hook).__func__
-
-
 def _warn_of_shell_arguments(cls: type[Task]) -> None:
     warnings.warn(
         f"{cls.__qualname__}.get_shell_arguments(): every user of the host can read these arguments in the process "
@@ -228,3 +267,23 @@ def _warn_of_shell_arguments(cls: type[Task]) -> None:
         ShellArgumentsWarning,
         stacklevel=4,
     )
+
+
+def _execute_alone(self: Task, status: LiveStatus) -> Any:
+    """Execute a batch of one."""
+    results = self.execute_batch([status])
+    if results is None:
+        return None
+    (result,) = results
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _check_use(cls: type[Task], *, has_arguments: bool) -> None:
+    """Refuse at its definition a task that could not do what it declares."""
+    definition = cls._configured.definition
+    if definition.rules.inline_below is not None and definition.size is None:
+        raise TypeError(f"{cls.__qualname__} has inline_below, but no size(settings) to compare with it")
+    if has_arguments and (definition.rules.inline_below is not None or definition.execute_batch is not None):
+        raise TypeError(f"{cls.__qualname__} has shell or private arguments, which are for a process of its own alone")

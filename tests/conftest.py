@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import psutil
@@ -11,6 +12,17 @@ from tests.leftovers import describe, leftovers, mark_this_run
 from tests.waiting import wait_until
 
 RUN = mark_this_run()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Use two workers a core, for most tests wait; not more than the databases and a small memory can serve."""
+    return min(2 * len(os.sched_getaffinity(0)), 8)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the soak, which takes minutes of one worker: begun last it would keep all others waiting."""
+    items.sort(key=lambda item: "test_soak.py" not in item.nodeid)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import psutil
 
+from tests.marks import marked
+
 MARK = "TEST_RUN_ID"
 
 # Python keeps these until the process ends that used multiprocessing.
@@ -14,8 +16,12 @@ KEPT_BY_PYTHON = ("multiprocessing.resource_tracker", "multiprocessing.forkserve
 
 
 def mark_this_run() -> str:
-    """Put a mark into the environment, for all processes to come; return it."""
-    return os.environ.setdefault(MARK, uuid4().hex)
+    """Put a mark into the environment, for all processes to come; return it.
+
+    A worker of pytest-xdist has one of its own, for it ends while the others go on.
+    """
+    os.environ[MARK] = mark = uuid4().hex
+    return mark
 
 
 def leftovers(mark: str) -> list[psutil.Process]:
@@ -23,12 +29,7 @@ def leftovers(mark: str) -> list[psutil.Process]:
     own = psutil.Process()
     spared = {own.pid, *(parent.pid for parent in own.parents())}
     found = {process.pid: process for process in own.children(recursive=True)}
-    for process in psutil.process_iter():
-        try:
-            if process.pid not in spared and process.environ().get(MARK) == mark:
-                found[process.pid] = process
-        except psutil.Error:
-            continue  # gone, or of somebody else
+    found |= {process.pid: process for process in marked(MARK, mark) if process.pid not in spared}
     return [process for process in found.values() if not kept_by_python(process)]
 
 

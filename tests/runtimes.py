@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,11 +21,14 @@ from forktask.runtime import Runtime
 from forktask.status import TaskStatus
 from forktask.store import Store
 from tests.databases import KINDS, database_url
+from tests.marks import marked
 from tests.waiting import wait_until
 
 MARK = "TEST_RUNTIME_ID"
 """Environment variable that every process of one runtime inherits."""
 PATIENCE = 30.0
+NURSERY = "nursery"
+"""What `ps -o comm` says of it."""
 
 QUICK: dict[str, Any] = {
     "app": "tests.zoo:",
@@ -83,7 +85,7 @@ def end_all(mark: str) -> None:
     """End the supervisors that carry the mark as a service manager does; fail if anything else stays."""
 
     def asked() -> bool:
-        found = marked(mark)
+        found = marked(MARK, mark)
         for one in found:
             if is_supervisor(one):
                 _send(one, signal.SIGCONT)
@@ -93,23 +95,11 @@ def end_all(mark: str) -> None:
     try:
         wait_until(asked, timeout=15)
     except AssertionError:
-        left = marked(mark)
+        left = marked(MARK, mark)
         told = [f"{one.pid} {' '.join(one.cmdline())}" for one in left if one.is_running()]
         for one in left:
             _send(one, signal.SIGKILL)
         pytest.fail("left running: " + "; ".join(told), pytrace=False)
-
-
-def marked(mark: str) -> list[psutil.Process]:
-    """Return the processes of a runtime, zombies left out."""
-    found = []
-    for one in psutil.process_iter():
-        try:
-            if one.pid != os.getpid() and one.environ().get(MARK) == mark:
-                found.append(one)
-        except psutil.Error:
-            continue
-    return found
 
 
 def is_supervisor(one: psutil.Process) -> bool:
@@ -200,6 +190,42 @@ def the_supervisor(store: Store) -> Identity:
     return identity_of(found[0])
 
 
+def nursery_of(supervisor: Identity) -> psutil.Process | None:
+    """Return the process that forks the runners of a supervisor, if it has one now."""
+    return next((one for one in _children(supervisor) if _name(one) == NURSERY), None)
+
+
+def runners_of(supervisor: Identity) -> list[psutil.Process]:
+    """Return the children of a supervisor that are runners, spares among them, and zombies."""
+    return [one for one in _children(supervisor) if _name(one) not in (NURSERY, "")]
+
+
+def _children(supervisor: Identity) -> list[psutil.Process]:
+    try:
+        return psutil.Process(supervisor.pid).children()
+    except psutil.Error:
+        return []
+
+
+def _name(one: psutil.Process) -> str:
+    try:
+        return Path(f"/proc/{one.pid}/comm").read_text().rstrip()
+    except OSError:  # it is gone
+        return ""
+
+
+def stays(runtime: Runtime, seconds: float) -> None:
+    """Return once the only supervisor has written heartbeats for so long."""
+    (before,) = runtime.store.supervisors()
+
+    def has_stayed() -> bool:
+        (now,) = runtime.store.supervisors()
+        assert now.id == before.id
+        return (now.heartbeat_at - before.heartbeat_at).total_seconds() > seconds
+
+    wait_until(has_stayed, PATIENCE, f"{seconds:g} s of heartbeats")
+
+
 def runner_of(status: TaskStatus) -> Identity:
     """Wait until an attempt is under way and return its process."""
 
@@ -218,6 +244,15 @@ def runner_of(status: TaskStatus) -> Identity:
     identity = wait_until(found, PATIENCE, "a runner")
     assert identity is not None
     return identity
+
+
+def supervisor_of(status: TaskStatus) -> Identity:
+    """Return the process that watches, or watched, over an attempt."""
+    row = status.refresh().row
+    assert row.supervisor_id is not None
+    found = status._runtime.store.supervisor(row.supervisor_id)
+    assert found is not None
+    return identity_of(found)
 
 
 def wait_for(status: TaskStatus, fits: Callable[[TaskStatus], object], what: str = "") -> TaskStatus:
@@ -248,3 +283,14 @@ def ended(status: TaskStatus) -> TaskStatus:
 def gone(identity: Identity) -> None:
     """Return once that process runs no more."""
     wait_until(lambda: not process.is_alive(identity), PATIENCE, f"the end of pid {identity.pid}")
+
+
+def wait_for_complaints(runtime: Runtime, count: int) -> None:
+    """Return once the supervisors of a runtime directory have found the database away so often."""
+
+    def complaints() -> int:
+        logs = Path(runtime.settings.runtime_dir).glob("*.log")
+        return sum(path.read_text().count(" database: ") for path in logs)
+
+    before = complaints()
+    wait_until(lambda: complaints() >= before + count, PATIENCE, f"{count} complaints in the supervisor's log")

@@ -11,12 +11,13 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forktask import Cause, LiveStatus, Retry, Task, TaskError, task
+from forktask import Cause, LiveStatus, Retry, RetryLater, Runtime, Settings, StartMethod, Task, TaskError, task
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 SOON = Retry(attempts=3, backoff=0.05, jitter=0)
@@ -35,6 +36,23 @@ def wait_for_file(path: str) -> None:
 
 
 @task
+def sudden(status: LiveStatus) -> None:
+    """Rush through 40,000 items, then stand still at each of six until its file is there; in a thread if so told."""
+
+    def count() -> None:
+        for number in status.track(range(50_000)):
+            if 40_000 <= number < 40_006:
+                wait_for_file(f"{status.settings['path']}.{number}")
+
+    if status.settings["thread"]:
+        thread = threading.Thread(target=count)
+        thread.start()
+        thread.join()
+    else:
+        count()
+
+
+@task
 def echo(status: LiveStatus) -> Any:
     """Return the settings."""
     return status.settings
@@ -43,6 +61,22 @@ def echo(status: LiveStatus) -> Any:
 @task
 def nothing(status: LiveStatus) -> None:
     """Do nothing at all."""
+
+
+@task
+def order_others(status: LiveStatus) -> list[str]:
+    """Order others, of which one runs in this very process; return their ids."""
+    runtime = Runtime(Settings(database_url=status.settings["url"], start_method=StartMethod.INLINE))
+    Runtime.use(lambda: runtime)
+    later = nothing.using(run_after=3600)
+    orders = [later.enqueue(), nothing.initiate(), *later.enqueue_many([{}, {}])]
+    return [str(one.id) for one in orders]
+
+
+@task
+def command_line(status: LiveStatus) -> list[str]:
+    """Return the arguments of its process."""
+    return Path("/proc/self/cmdline").read_text().split("\0")
 
 
 @task
@@ -89,9 +123,9 @@ def track(status: LiveStatus) -> int:
     return int(status.settings["count"])
 
 
-@task
+@task(phases=("First", "Never", "Second", "Third"))
 def phases(status: LiveStatus) -> None:
-    """Two phases; the second waits for the file `path` at its half."""
+    """Two phases of those it declares; the second waits for the file `path` at its half."""
     with status.phase("First", 40):
         status.update(50)
     with status.phase("Second", 60):
@@ -313,6 +347,18 @@ class FlakyTask(Task):
         return {"attempt": status.attempt}
 
 
+class LaterTask(Task):
+    """Asks to be run later until attempt `attempts`, as the settings say; has two attempts."""
+
+    retry = Retry(attempts=2, backoff=60, never=(Exception,))
+
+    def execute(self, status: LiveStatus) -> int:
+        if status.attempt < status.settings["attempts"]:
+            settings = status.settings
+            raise RetryLater(settings["delay"], settings.get("message", ""), counts=settings.get("counts", True))
+        return status.attempt
+
+
 class SlowBackoffTask(Task):
     """Fails, and has a second attempt a minute later."""
 
@@ -503,8 +549,30 @@ def use_pool(status: LiveStatus) -> list[int]:
     """Compute in forked processes of multiprocessing."""
     import multiprocessing
 
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        return pool.map(abs, [-1, -2, -3])
+    for _ in range(20):
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            found = pool.map(abs, [-1, -2, -3])
+    return found
+
+
+@task
+def terminate_a_child(status: LiveStatus) -> int | None:
+    """End a process of its own as `multiprocessing.Pool` does; return its exit code."""
+    import multiprocessing
+
+    child = multiprocessing.get_context("fork").Process(target=_catch_anything)
+    child.start()
+    child.terminate()
+    child.join()
+    return child.exitcode
+
+
+def _catch_anything() -> None:
+    while True:
+        try:
+            time.sleep(0.01)
+        except BaseException as error:
+            print("caught", repr(error))
 
 
 @task
@@ -532,3 +600,15 @@ def end_and_be_stopped(status: LiveStatus) -> str:
     """Return; then comes SIGTERM, before the supervisor knows."""
     sys.stdout = Terminated()
     return "done"
+
+
+class OftenKilledTask(Task):
+    """Notes begin and end in the file `notes`; is run again whatever ended it."""
+
+    retry = Retry(attempts=1000, backoff=0.01, factor=1, always=(Cause.SUPERVISOR_GONE,))
+
+    def execute(self, status: LiveStatus) -> int:
+        note(status.settings["notes"], f"begin {status.id} {status.attempt}")
+        time.sleep(0.1)
+        note(status.settings["notes"], f"end {status.id} {status.attempt}")
+        return status.attempt

@@ -1,62 +1,82 @@
-"""Who may see a status: the URL is signed, and the owner is checked when there is one."""
+"""Who may see a status and act on it. Closed: what nobody is entitled to, nobody gets."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-from uuid import UUID
+from collections.abc import Callable, Collection
+from typing import NoReturn
 
 from flask import abort, current_app
-from itsdangerous import BadSignature, URLSafeSerializer
+from werkzeug.exceptions import Gone, NotFound
 
-from forktask import ConfigurationError, StatusNotFoundError, TaskStatus
+from forktask import State, StatusNotFoundError, TaskStatus
+from forktask.web.tokens import ALL, Action, Grant, read
+from forktask.web.visitor import Requester, requester
 
-SALT = "forktask.status"
+Permit = Callable[[TaskStatus, Action, Requester], bool]
+"""Says whether somebody may do something with a status."""
+
+POSSIBLE = {
+    State.QUEUED: (Action.CANCEL, Action.PAUSE),
+    State.RUNNING: (Action.CANCEL, Action.PAUSE),
+    State.PAUSED: (Action.CANCEL, Action.RESUME),
+    State.FAILED: (Action.RETRY,),
+    State.CANCELLED: (Action.RETRY,),
+    State.LOST: (Action.RETRY,),
+    State.COMPLETED: (),
+}
+"""What can be done in each state, beside looking."""
 
 
-def sign(status_id: UUID) -> str:
-    """Return the token that stands for a status in URLs; the same at every call.
+def owner_only(status: TaskStatus, action: Action, who: Requester) -> bool:
+    """Our own rule: to whom it belongs, everything; a public one may be seen by all."""
+    return who.owns(status) or (action is Action.SEE and bool(status.public))
+
+
+def may(status: TaskStatus, action: Action, who: Requester | None = None) -> bool:
+    """Return True if somebody, by default who makes the present request, may do this."""
+    permit: Permit = current_app.extensions["forktask"].permit
+    return bool(permit(status, action, who or requester()))
+
+
+def possible(status: TaskStatus, granted: Collection[Action] = ALL, who: Requester | None = None) -> frozenset[Action]:
+    """Return what somebody, by default the present requester, can do now, of what was granted: for buttons."""
+    actions = [action for action in POSSIBLE[status.state] if action in granted]
+    if not status.is_final and status.cancel_requested_at is not None:
+        actions = []  # it is ending
+    if Action.RETRY in actions and status.row.bound:
+        actions = []  # its arguments are not stored: nobody can run it again
+    if not actions:
+        return frozenset()
+    permit, who = current_app.extensions["forktask"].permit, who or requester()
+    return frozenset([action for action in actions if permit(status, action, who)])
+
+
+def find(token: str, action: Action = Action.SEE) -> tuple[TaskStatus, Grant]:
+    """Return the status of a token and what the token grants, or end the request.
 
     Raises:
-        ConfigurationError: The application has no secret key.
+        NotFound: The token is forged, expired or does not grant this, or the status is somebody else's: one answer,
+            so that nobody learns which statuses there are.
+        Gone: The token is right, but the status was deleted.
     """
-    return str(_serializer().dumps(status_id.hex))
-
-
-def find(token: str) -> TaskStatus:
-    """Return the status behind a token, or end the request with 404.
-
-    An unknown, a forged and somebody else's token get the same answer, so that nobody learns which ids exist.
-    """
+    grant = granted(token, action)
     try:
-        status = TaskStatus.get(UUID(_serializer().loads(token)))
-    except (BadSignature, StatusNotFoundError):
-        abort(404)
-    if status.owner is not None and status.owner != requester():
-        abort(404)
-    return status
+        status = TaskStatus.get(grant.status_id)
+    except StatusNotFoundError:
+        refuse(Gone)
+    if not may(status, action):
+        refuse(NotFound)
+    return status, grant
 
 
-def requester() -> str | None:
-    """Return who makes the present request; None if nobody is signed in."""
-    owner = current_app.extensions["forktask"].owner
-    if owner is not None:
-        return _text(owner())
-    if hasattr(current_app, "login_manager"):  # set by Flask-Login's LoginManager.init_app
-        return _text(importlib.import_module("flask_login").current_user.get_id())
-    return None
+def granted(token: str, action: Action) -> Grant:
+    """Return what a token stands for if it holds and grants `action`; else end the request with 404."""
+    grant = read(token)
+    if grant is None or grant.is_expired or action not in grant.actions:
+        refuse(NotFound)
+    return grant
 
 
-def _text(owner: object) -> str | None:
-    return None if owner is None else str(owner)
-
-
-def _serializer() -> URLSafeSerializer:
-    key = current_app.secret_key
-    if not key:
-        raise ConfigurationError(
-            ["SECRET_KEY is not set; it signs the status URLs: set app.config['SECRET_KEY'] to a long random text"]
-        )
-    # itsdangerous signs with the last key and accepts all.
-    keys = [*(current_app.config.get("SECRET_KEY_FALLBACKS") or ()), key]
-    return URLSafeSerializer(keys, salt=SALT, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256})
+def refuse(error: type[NotFound | Gone]) -> NoReturn:
+    """End the request."""
+    abort(error.code)

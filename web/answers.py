@@ -7,30 +7,58 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Response, current_app, request, session
-from werkzeug.exceptions import NotFound
-
-from forktask import TaskStatus
+from werkzeug.exceptions import Gone, HTTPException, NotFound
 
 STATE_HEADER = "Forktask-State"
 """Marks our own answers: the page's script takes anything else (a login page, an error) for what it is."""
+
+SCRIPT_HEADER = "Forktask-Request"
+"""Sent by the page's script."""
+VARY = f"Cookie, Accept, HX-Request, HX-Boosted, {SCRIPT_HEADER}"
+"""Set at once, for what is added one by one is parsed and written each time."""
+DETAILS = {NotFound: "No such status.", Gone: "This status was deleted."}
 
 
 class PollAnswer(Response):
     """A response that does not prolong a login.
 
-    Flask sends the cookie of a permanent session again with every response, so that a tab left open would keep its
-    person signed in for ever. What the application itself changed in the session is still sent.
+    Flask sends the cookie of a permanent session again with every response, and Flask-Login the one by which it
+    remembers a person if it is told so: a tab left open would keep its person signed in for ever. What the application
+    itself changed in the session is still sent.
     """
 
     def set_cookie(self, key: str, *args: Any, **kwargs: Any) -> None:
-        """Set a cookie, unless it is the session's and nothing changed in it."""
-        if key != current_app.config["SESSION_COOKIE_NAME"] or session.modified:
+        """Set a cookie, unless it would say again what the browser has."""
+        config = current_app.config
+        if key == config["SESSION_COOKIE_NAME"] and not _session_changed():
+            return
+        remember = config.get("REMEMBER_COOKIE_NAME", "remember_token")
+        # One that the browser has is renewed only; one that it has not is a login.
+        if key != remember or request.cookies.get(key) != (args[0] if args else kwargs.get("value")):
             super().set_cookie(key, *args, **kwargs)
 
 
+def _session_changed() -> bool:
+    """Return True if the session says something else than when the request came.
+
+    `session.modified` is true already where an application says `session.permanent = True` before each request.
+    """
+    if not session.modified:
+        return False
+    before = current_app.session_interface.open_session(current_app._get_current_object(), request)  # type: ignore[attr-defined]  # a proxy
+    return before is None or dict(before) != dict(session)
+
+
+def is_our_script() -> bool:
+    """Return True if the script of our widgets asks."""
+    return SCRIPT_HEADER in request.headers
+
+
 def wants_part() -> bool:
-    """Return True if htmx asks, and not on behalf of the address bar."""
+    """Return True if a script asks for the widget: ours, or htmx, and not on behalf of the address bar."""
     headers = request.headers
+    if SCRIPT_HEADER in headers:
+        return True
     whole = "HX-Boosted" in headers or "HX-History-Restore-Request" in headers
     return headers.get("HX-Request") == "true" and not whole
 
@@ -60,39 +88,41 @@ def answer(body: Callable[[], str], *, shown: object, state: str, mimetype: str 
         response.set_data(body())
     response.set_etag(tag, weak=True)
     response.headers[STATE_HEADER] = state
-    return _private(response)
+    return private(response)
 
 
-def gone(body: str) -> Response:
-    """Return 404 with a last word for the widget, in which no poll follows."""
-    response = PollAnswer(body, status=404, mimetype="text/html")
+def page(body: str, *, state: str) -> Response:
+    """Return a whole page: with what is the application's own around the widget, so that nobody keeps it."""
+    response = private(PollAnswer(body, mimetype="text/html"))
+    response.headers[STATE_HEADER] = state
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def gone(body: str, error: NotFound | Gone) -> Response:
+    """Return the error with a last word for the widget, in which no poll follows."""
+    response = PollAnswer(body, status=error.code, mimetype="text/html")
     response.headers[STATE_HEADER] = "gone"
-    return _private(response)
+    return private(response)
 
 
-def problem(error: NotFound) -> Response:
-    """Return an error for programs (RFC 9457)."""
-    body = current_app.json.dumps(
-        {"type": "about:blank", "title": error.name, "status": 404, "detail": "No such status."}
-    )
-    return _private(PollAnswer(body, status=404, mimetype="application/problem+json"))
+def problem(error: HTTPException, detail: str | None = None) -> Response:
+    """Return an error for programs (RFC 9457).
+
+    Args:
+        detail: A sentence instead of ours.
+    """
+    detail = detail or DETAILS.get(type(error), error.description)
+    body = {"type": "about:blank", "title": error.name, "status": error.code, "detail": detail}
+    return private(PollAnswer(current_app.json.dumps(body), status=error.code, mimetype="application/problem+json"))
 
 
-def as_json(status: TaskStatus) -> dict[str, Any]:
-    """Return what a program reads about a status."""
-    return {
-        "id": str(status.id),
-        "state": status.state.value,
-        "percent": status.percent,
-        "message": status.message,
-        "done": status.done,
-        "total": status.total,
-        "error": status.error,
-        "reference": status.reference,
-    }
+def private(response: Response, vary: str = VARY) -> Response:
+    """Let nobody but the browser that asked keep an answer, and that one ask each time whether it still holds.
 
-
-def _private(response: Response) -> Response:
+    Args:
+        vary: Headers of the request on which the answer depends.
+    """
     response.headers["Cache-Control"] = "private, no-cache"
-    response.vary.update(["Accept", "HX-Request", "HX-Boosted"])
+    response.headers["Vary"] = vary
     return response

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flask import Flask, current_app, has_app_context
 
 from forktask import ConfigurationError, ForkTaskError, Runtime, Settings, load_settings
-from forktask.web.widgets import blueprint
+from forktask.web.access import Permit, owner_only
+from forktask.web.addresses import blueprint
+from forktask.web.completion import Hook, Hooks
+from forktask.web.language import Languages, Locale, Texts
+from forktask.web.patience import Seats
+from forktask.web.visitor import notice
 
 log = logging.getLogger("forktask.web")
 
+Curve = Callable[[float], float]
+"""The age of a task → a multiple of the poll interval."""
 Owner = Callable[[], str | None]
 """Returns who makes the present request, as the application names its users; None: nobody signed in."""
+
+
+def slow_down(age: float) -> float:
+    """Return the usual curve: the square root, so that a look comes late by a small share of the age."""
+    return min(10.0, max(1.0, math.sqrt(age / 30)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +39,11 @@ class ApplicationState:
     settings: Settings
     runtime: Runtime
     owner: Owner | None
+    permit: Permit
+    poll_curve: Curve
+    languages: Languages
+    hooks: Hooks
+    seats: Seats
 
 
 class ForkTask:
@@ -34,18 +52,40 @@ class ForkTask:
     Args:
         app: The application, if there is one already; else call `init_app` later.
         owner: Returns who makes the present request; by default Flask-Login is asked, where the application uses it.
-            A status that has an owner is shown to that owner only.
+        permit: `permit(status, action, requester)` says whether somebody may do something with a status. By default
+            a status is its owner's; one that nobody owns belongs to the browser that started it; public ones may be
+            seen by all. `requester.owns(status)` is that rule, for a function that allows more.
+        poll_curve: Given how long a task runs (seconds), returns how many times `FORKTASK_POLL_INTERVAL` its widget
+            waits between two looks. By default 1 for half a minute, then growing to 10 in fifty minutes.
+        locale: Returns the language of the present request, `de` or `pt_BR`; by default Flask-Babel is asked, where
+            the application uses it; else the widgets speak English.
+        texts: By language, texts to say otherwise: `{"en": {"Waiting to start": "One moment"}}`.
     """
 
-    def __init__(self, app: Flask | None = None, *, owner: Owner | None = None) -> None:
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        owner: Owner | None = None,
+        permit: Permit = owner_only,
+        poll_curve: Curve = slow_down,
+        locale: Locale | None = None,
+        texts: Mapping[str, Texts] | None = None,
+    ) -> None:
         self._owner = owner
+        self._permit = permit
+        self._poll_curve = poll_curve
+        self._locale = locale
+        self._texts = texts
+        self._hooks = Hooks()
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
         """Read the settings, mount the status URLs and add the functions that templates use.
 
-        Templates get `forktask_head()`, for the head of the page, and `forktask_progress(status)`.
+        Templates get `forktask_head()`, for the head of the page, `forktask_progress(status)`, and for the layout
+        `forktask_global()`.
 
         Configuration keys, each in `app.config` or the environment (times are seconds):
 
@@ -68,6 +108,7 @@ class ForkTask:
         | `FORKTASK_LOG_LEVEL` | least level of captured logging |
         | `FORKTASK_URL_PREFIX` | where the status URLs and static files are mounted |
         | `FORKTASK_POLL_INTERVAL` | how often a widget asks |
+        | `FORKTASK_MAX_WAIT` | longest time that a request may wait for the end of a task |
 
         Raises:
             ConfigurationError: A setting is wrong, or the application has been connected before.
@@ -75,32 +116,60 @@ class ForkTask:
         if "forktask" in app.extensions:
             raise ConfigurationError(["ForkTask is connected with this application already; call init_app once"])
         settings = load_settings(app.config, os.environ)
+        state = self._state(app, settings)
+        app.extensions["forktask"] = state
+        app.register_blueprint(blueprint, url_prefix=settings.url_prefix)
+        app.before_request(Lookout(state.runtime))
+
+    def on_complete(self, hook: Hook) -> Hook:
+        """Register a function for `full_focus(…, on_complete=function)`; a decorator.
+
+        It is called by name, in whatever process sees the end first. Write it where every process comes by when it
+        makes the application.
+        """
+        self._hooks.add(hook)
+        return hook
+
+    def _state(self, app: Flask, settings: Settings) -> ApplicationState:
         if not settings.database_url:
             file = Path(app.instance_path, "forktask.sqlite").absolute()
             settings = replace(settings, database_url=f"sqlite:///{file}")
-        runtime = Runtime(settings, application=app, context=app.app_context, root=app.root_path)
-        app.extensions["forktask"] = ApplicationState(settings=settings, runtime=runtime, owner=self._owner)
-        app.register_blueprint(blueprint, url_prefix=settings.url_prefix)
-        app.before_request(FirstRequest(runtime))
+        return ApplicationState(
+            settings=settings,
+            runtime=Runtime(settings, application=app, context=app.app_context, root=app.root_path, notice=notice),
+            owner=self._owner,
+            permit=self._permit,
+            poll_curve=self._poll_curve,
+            languages=Languages(app.root_path, self._locale, self._texts),
+            hooks=self._hooks,
+            seats=Seats(),
+        )
 
 
-class FirstRequest:
-    """Sees to it, once a process, that somebody starts the rows that an earlier process left waiting."""
+class Lookout:
+    """Sees to it that somebody starts the rows that wait, whatever page is asked for.
+
+    Looks at the first request of a process, for what an earlier one left, and after its supervisor was lost.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._ahead = [True]
 
     def __call__(self) -> None:
-        """Wake the supervisor if this request is the first."""
-        try:
-            self._ahead.pop()  # one thread gets it
-        except IndexError:
+        """Look, if this is the request to do it."""
+        if not self._runtime.doorbell.has_lost() and not self._is_first():
             return
         try:
             self._runtime.wake()
         except ForkTaskError as error:
             log.warning("cannot look for waiting tasks: %s", error)
+
+    def _is_first(self) -> bool:
+        try:
+            return self._ahead.pop()  # one thread gets it
+        except IndexError:
+            return False
 
 
 def current_runtime() -> Runtime | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forktask.host.directory import PrivateDirectory, private_directory
+from forktask.host.directory import PrivateDirectory, discard_lock, is_locked, lock_file, private_directory
 from forktask.host.environment import (
     VOLATILE,
     clean_environment,
@@ -18,9 +18,12 @@ __all__ = [
     "PrivateDirectory",
     "boot_id",
     "clean_environment",
+    "discard_lock",
     "exec_environment",
     "interpreter",
     "interpreter_state",
+    "is_locked",
+    "lock_file",
     "pid_namespace",
     "private_directory",
     "restore_interpreter",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import stat
 import sys
@@ -68,7 +70,7 @@ def private_directory(configured: str) -> PrivateDirectory:
             in the temporary directory.
 
     Raises:
-        LaunchError: It cannot be created, is a link, belongs to somebody else or is open to others.
+        LaunchError: It cannot be created or written, is a link, belongs to somebody else or is open to others.
     """
     path = os.path.abspath(configured or _default_directory())
     try:
@@ -87,7 +89,45 @@ def private_directory(configured: str) -> PrivateDirectory:
     if problem := _not_private(os.fstat(descriptor), path):
         os.close(descriptor)
         raise LaunchError(problem)
+    if not os.access(path, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        os.close(descriptor)
+        raise LaunchError(f"{path} cannot be written by the user {os.geteuid()}; {_OWN}")
     return PrivateDirectory(path, descriptor)
+
+
+def lock_file(directory: PrivateDirectory, name: str) -> int | None:
+    """Return the number of the file that is the lock of that name now; None if there is none."""
+    try:
+        return os.stat(f"{name}.lock", dir_fd=directory.fileno(), follow_symlinks=False).st_ino
+    except FileNotFoundError:
+        return None
+
+
+def discard_lock(directory: PrivateDirectory, name: str, number: int) -> None:
+    """Take away a lock that will never be given back, unless another process did so before; the next one is new."""
+    if lock_file(directory, name) == number:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{name}.lock", dir_fd=directory.fileno())
+
+
+def is_locked(configured: str, name: str) -> bool:
+    """Return True while a process holds the lock of that name in the private directory: its supervisor lives.
+
+    Args:
+        configured: As for `private_directory`.
+    """
+    path = os.path.join(os.path.abspath(configured or _default_directory()), f"{name}.lock")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _not_private(found: os.stat_result, path: str) -> str:

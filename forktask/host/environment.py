@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from forktask.host.descent import VARIABLE
+
 SERVER = frozenset(
     {
+        VARIABLE,  # of a runner; a supervisor that a task starts is another one
         "FLASK_RUN_FROM_CLI",  # would make `app.run()` in a task do nothing
         "GUNICORN_*",  # pid and descriptors of a gunicorn that replaces itself
         "JOURNAL_STREAM",  # says that stderr is the journal; the supervisor's is not

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -18,21 +19,37 @@ STATUS = "/proc/self/status"
 def interpreter() -> str:
     """Return the path of this Python; found from `sys.prefix` where another program embeds it, as uWSGI does.
 
+    It is absolute, and the same however this process was called.
+
     Raises:
         LaunchError: There is none.
     """
-    if _PYTHON.fullmatch(os.path.basename(sys.executable or "")) and os.access(sys.executable, os.X_OK):
-        return sys.executable
+    if _PYTHON.fullmatch(os.path.basename(sys.executable or "")) and _may_execute(sys.executable):
+        return _normal(sys.executable)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     for prefix in dict.fromkeys((sys.prefix, sys.exec_prefix, sys.base_prefix)):
         for name in (f"python{version}", "python3", "python"):
             path = os.path.join(prefix, "bin", name)
-            if os.access(path, os.X_OK):
-                return path
+            if _may_execute(path):
+                return _normal(path)
     raise LaunchError(
         f"there is no Python interpreter under {sys.prefix}, and sys.executable is {sys.executable!r}; "
         "install one there, or set FORKTASK_START_METHOD=fork"
     )
+
+
+def _may_execute(path: str) -> bool:
+    """Ask for the user that this process acts as, with its capabilities; plain `access` asks for the real one."""
+    return os.access(path, os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _normal(path: str) -> str:
+    """Return a path without `.` and `..`; links stay, for it is by its link that Python finds its environment."""
+    normal = os.path.abspath(path)
+    with contextlib.suppress(OSError):
+        if os.path.samefile(normal, path):
+            return normal
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))  # `..` behind a link
 
 
 def umask() -> int:

@@ -22,10 +22,12 @@ class Destination:
     """A supervisor: its name, the directory of its socket, and what it is told at its start.
 
     Attributes:
+        application: Its name that outlives deployments.
         directory: None where no private directory can be had; then each process has its own supervisor.
     """
 
     name: str
+    application: str
     directory: host.PrivateDirectory | None
     configuration: Callable[[], dict[str, Any]]
 
@@ -55,6 +57,7 @@ def destination_of(settings: Settings, application: object | None, *, factory: s
         directory = None
     return Destination(
         name=name,
+        application=application_name,
         directory=directory,
         configuration=lambda: configuration(settings, application_name, version, reference),
     )

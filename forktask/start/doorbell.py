@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import json
-import logging
 import os
-import select
+import selectors
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from forktask import clock, host, process
+from forktask import clock, host
 from forktask.errors import ApplicationNotFoundError, LaunchError
+from forktask.jsonvalues import compact
 from forktask.start.destination import Destination
+from forktask.start.starting import start, start_private
 from forktask.supervisor.clients import peer_uid
 
-log = logging.getLogger("forktask.start")
-
-BACKLOG = 512
 TRIES = 4
 RETRY_AFTER = 0.002
 START_PATIENCE = 2.0
 """Seconds; another starter needs microseconds between taking the lock and listening, unless the machine is busy."""
+MISSED_FOR = 60.0
+"""Seconds in which a supervisor that is gone may leave rows to be started, one that was told to end the last."""
+SAID_EVERY = 1.0
 PATIENCE = 1.0
 """Seconds to wait for room in a full socket, for orders that only a message can carry."""
 
@@ -43,6 +43,8 @@ class Doorbell:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._pid = 0
+        self._gone_at: float | None = None
+        self._said_at = 0.0
 
     @property
     def destination(self) -> Destination:
@@ -68,7 +70,7 @@ class Doorbell:
         Raises:
             LaunchError: No supervisor is there and none could be started.
         """
-        data = json.dumps(message).encode()
+        data = packet(message)
         for _ in range(TRIES):
             connection = None
             try:
@@ -107,29 +109,68 @@ class Doorbell:
             return None
         return connection
 
+    def has_lost(self) -> bool:
+        """Return True if the supervisor that this process had is gone: at once, then once a second for a minute.
+
+        It costs about a microsecond while there is one. Afterwards a supervisor that was told to end may still have
+        rows under way, which wait later.
+        """
+        connection = self._socket
+        if connection is None or self._pid != os.getpid():
+            return self._gone_at is not None and self._is_time_to_say_so(self._gone_at)
+        if not _hung_up(connection):
+            return False
+        self._forget(connection)
+        self._gone_at = self._said_at = clock.monotonic()
+        return True
+
+    def _is_time_to_say_so(self, gone_at: float) -> bool:
+        now = clock.monotonic()
+        if now - gone_at > MISSED_FOR:
+            self._gone_at = None
+        elif now - self._said_at >= SAID_EVERY:
+            self._said_at = now
+            return True
+        return False
+
     def forget_after_fork(self) -> None:
         """In a forked child: connect anew; the connection and the lock are the parent's."""
         self._lock = threading.Lock()
         self._socket = None
+        self._gone_at = None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one thread in at a time. Who waits sleeps: the lock may be older than the patches of gevent.
+
+        A greenlet that waited in it would then keep the one from going on that holds it.
+        """
+        while not self._lock.acquire(blocking=False):
+            clock.sleep(RETRY_AFTER)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Hang up."""
-        with self._lock:
+        with self._alone():
             if self._socket is not None:
                 self._socket.close()
             self._socket = None
 
     def _forget(self, connection: socket.socket | None) -> None:
-        with self._lock:
+        with self._alone():
             if connection is not None and self._socket is connection:
                 self._socket = None
                 connection.close()
 
     def _connection(self) -> socket.socket:
-        with self._lock:
+        with self._alone():
             if self._socket is None or self._pid != os.getpid():
                 self._socket = self._connect()
                 self._pid = os.getpid()
+                self._gone_at = None
             return self._socket
 
     def _connect(self) -> socket.socket:
@@ -139,7 +180,12 @@ class Doorbell:
         address = destination.directory.socket_address(destination.name)
         until = clock.monotonic() + START_PATIENCE
         started = 0
+        stale = host.lock_file(destination.directory, destination.name)
         while (connection := _connected(address)) is None:
+            if clock.monotonic() > until and stale is not None:
+                # Who holds it is no supervisor, which would listen: a child that was forked while one was started.
+                host.discard_lock(destination.directory, destination.name, stale)
+                until, stale = clock.monotonic() + START_PATIENCE, None
             if started == TRIES or clock.monotonic() > until:
                 raise LaunchError(f"the supervisor at {address} does not listen")
             if start(destination, destination.directory):
@@ -147,6 +193,21 @@ class Doorbell:
             else:
                 clock.sleep(RETRY_AFTER)
         return connection
+
+
+def packet(message: Sequence[Any]) -> bytes:
+    """Return the bytes of a message; a lone surrogate, which stands for a byte of a file's name, stays what it is."""
+    return compact(message).encode(errors="surrogatepass")
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    """Return True if the other side is gone; it says nothing otherwise."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _unconnected() -> socket.socket:
@@ -160,7 +221,9 @@ def _room_comes(connection: socket.socket | None) -> bool:
     if connection is None:
         clock.sleep(PATIENCE / TRIES)
         return True
-    return bool(select.select((), (connection,), (), PATIENCE)[1])
+    with selectors.DefaultSelector() as selector:  # not select(), which takes descriptors below 1024 only
+        selector.register(connection, selectors.EVENT_WRITE)
+        return bool(selector.select(PATIENCE))
 
 
 def _connected(address: str) -> socket.socket | None:
@@ -183,66 +246,3 @@ def _connected(address: str) -> socket.socket | None:
         connection.close()
         raise LaunchError(f"the socket {address} belongs to another user")
     return connection
-
-
-def start(destination: Destination, directory: host.PrivateDirectory) -> bool:
-    """Start the supervisor unless somebody else holds its lock; return whether it was started here.
-
-    The lock and the listening socket are made here and passed on, so that whoever connects next is
-    served, although the supervisor's interpreter has not even begun.
-    """
-    path = directory.socket_address(destination.name)
-    lock = os.open(f"{directory.path}/{destination.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            listener.bind(path)
-            listener.listen(BACKLOG)
-            own = {"listener": listener.fileno(), "lock": lock, "directory": directory.fileno()}
-            _exec(destination, directory, own)
-        return True
-    except OSError as error:
-        raise LaunchError(f"cannot start the supervisor: {error}") from error
-    finally:
-        os.close(lock)
-
-
-def start_private(destination: Destination) -> socket.socket:
-    """Start a supervisor of our own, where no private directory can be had; return the connection to it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        try:
-            _exec(destination, None, {"client": theirs.fileno()})
-        except OSError as error:
-            ours.close()
-            raise LaunchError(f"cannot start the supervisor: {error}") from error
-    return ours
-
-
-def _exec(destination: Destination, directory: host.PrivateDirectory | None, own: dict[str, int]) -> None:
-    config = {**destination.configuration(), **own, "name": destination.name}
-    if directory is None:
-        log_file = os.open(os.devnull, os.O_WRONLY)
-    else:
-        path = f"{directory.path}/{destination.name}.log"
-        log_file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    read, write = os.pipe()
-    try:
-        process.exec_detached(
-            process.command("supervisor", destination.name),
-            stdin=read,
-            stderr=log_file,
-            keep=tuple(own.values()),
-            env=host.exec_environment(os.environ),
-        )
-        with open(write, "wb", closefd=False) as pipe:
-            pipe.write(json.dumps(config).encode())
-    finally:
-        for descriptor in (read, write, log_file):
-            os.close(descriptor)
-    log.info("started a supervisor name=%s", destination.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import select
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -54,12 +53,15 @@ class _Word:
         patience = interval if rest is None else min(interval, rest)
         if self.connection is None:
             clock.sleep(patience)
-        elif select.select((self.connection,), (), (), patience)[0]:
-            self._hear(self.connection)
+        else:
+            self._hear(self.connection, patience)
 
-    def _hear(self, connection: socket.socket) -> None:
+    def _hear(self, connection: socket.socket, patience: float) -> None:
         try:
+            connection.settimeout(patience)  # its wait takes any descriptor; select() takes those below 1024 only
             message = json.loads(connection.recv(4096) or "null")
+        except TimeoutError:
+            return
         except (OSError, ValueError):
             message = None
         if message is None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from forktask.queuename import ALL_QUEUES
 from forktask.states import FINAL, State
 from forktask.store.claims import Claims
+from forktask.store.completions import Completions
 from forktask.store.database import Database
 from forktask.store.failures import StoreRefusedError, StoreUnavailableError
+from forktask.store.inserting import Inserting, Placed
 from forktask.store.orders import Orders
+from forktask.store.queues import MOST_AHEAD, Queues
 from forktask.store.saving import Saving, insert_once, select_requests, update_end, update_sample
-from forktask.store.statuses import Statuses, select_status
+from forktask.store.schedules import Schedules
+from forktask.store.statuses import SeenBy, Statuses, select_status
 from forktask.store.supervisors import Supervisors, update_heartbeat
 from forktask.store.waiting import Waiting
 from forktask.tables import ATTEMPT, LOG
@@ -19,24 +24,24 @@ HOT: Final[tuple[tuple[Any, ...], ...]] = (
     (select_status,),
     (update_sample,),
     (update_heartbeat,),
-    *((update_end, state, has_last) for state in (*FINAL, State.QUEUED) for has_last in (True, False)),
+    *((update_end, state, has_last, False) for state in (*FINAL, State.QUEUED) for has_last in (True, False)),
+    *((update_end, State.QUEUED, has_last, True) for has_last in (True, False)),
 )
 
 COUNTS: Final = (1, 2, 4, 8, 16)
 """Rows at once for which statements are compiled ahead."""
 
-__all__ = ["Store", "StoreRefusedError", "StoreUnavailableError"]
+__all__ = ["ALL_QUEUES", "MOST_AHEAD", "Placed", "SeenBy", "Store", "StoreRefusedError", "StoreUnavailableError"]
 
 
-class Store(Statuses, Claims, Saving, Orders, Supervisors, Waiting):
+class Store(Inserting, Statuses, Claims, Saving, Orders, Supervisors, Waiting, Queues, Completions, Schedules):
     """The tables of one database.
 
     Its methods raise `StoreUnavailableError` where the same call may do later, `StoreRefusedError` where it will not.
     They may be called from any thread.
 
     Args:
-        supervisor: For the loop of a supervisor: nothing waits for long, SQLite is open during a transaction only, of
-            other databases one connection is held.
+        supervisor: For the loop of a supervisor: nothing waits for long, one connection is held.
     """
 
     def __init__(self, url: str, *, supervisor: bool = False) -> None:
@@ -76,13 +81,13 @@ class Store(Statuses, Claims, Saving, Orders, Supervisors, Waiting):
 
         self.database.run(work)
 
+    def close_files(self) -> None:
+        """Close SQLite before a fork; of a server a child closes the sockets by number."""
+        self.database.close_files()
+
     def close(self) -> None:
         """Close idle connections: before a fork, and at the end."""
         self.database.close()
-
-    def abandon(self) -> None:
-        """In a forked child: leave the inherited connections alone; new ones are opened when needed."""
-        self.database.abandon()
 
     def socket_descriptors(self) -> list[int]:
         """Return the descriptors of open connections to a server, for a child to close by number."""

@@ -1,4 +1,4 @@
-"""Finding what is due, and claiming it."""
+"""Claiming rows, and giving them back."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Integer, bindparam, or_, select, update
+from sqlalchemy import bindparam, case, literal_column, select, update
 
 from forktask import clock
+from forktask.identity import Identity
 from forktask.rows import Claim, StatusRow
 from forktask.states import Cause, State
 from forktask.store import conditions
 from forktask.store.conditions import given, one_of, padded
 from forktask.store.database import Database
-from forktask.store.statements import Statement, database_now
+from forktask.store.statements import Statement
 from forktask.tables import STATUS
 
+NOBODY = UUID(int=0)
 CANCELLED_WAITING = "Cancelled before it started."
 
 
@@ -25,25 +27,6 @@ class Claims:
     """How a supervisor comes to the rows that it runs."""
 
     database: Database
-
-    def due(self, tasks: Collection[str], limit: int) -> list[tuple[UUID, str]]:
-        """Return (id, task) of rows that may start now, the highest priority first, then the oldest."""
-        if not tasks or limit < 1:
-            return []
-        values = padded("task", sorted(tasks)) | {"limit": limit}
-        rows = self.database.rows(select_due, len(values) - 1, values=values)
-        return [(row[0], row[1]) for row in rows]
-
-    def unknown(self, tasks: Collection[str], older_than: float) -> list[tuple[UUID, int, str]]:
-        """Return (id, attempt, task) of rows that wait for a task which is none of `tasks`.
-
-        Args:
-            older_than: Only rows created more than this many seconds ago, by the clock of the database.
-        """
-        names = padded("task", sorted(tasks)) if tasks else {}
-        values = names | {"microseconds": round(older_than * 1_000_000)}
-        rows = self.database.rows(select_unknown, len(names), values=values)
-        return [(row[0], row[1], row[2]) for row in rows]
 
     def claim(self, claims: Sequence[Claim]) -> list[StatusRow]:
         """Mark rows as running under a supervisor, all in one transaction.
@@ -60,6 +43,14 @@ class Claims:
         is_one_statement = self.database.has_returning and len(values) == 1
         rows = self.database.run(lambda cursor: work(cursor, values), transaction=not is_one_statement)
         return [StatusRow._make(row) for row in rows]
+
+    def warm_up(self) -> None:
+        """Connect, and go the way of a claim once, for a row that does not exist.
+
+        After a fork each page that this process writes is copied first: better now than when somebody waits.
+        """
+        nobody = Identity(boot_id="", pid_namespace="", pid=0, start_ticks=0)
+        self.claim([Claim(status_id=NOBODY, supervisor_id=NOBODY, runner=nobody)])
 
     def _prepare_claims(self, counts: Collection[int]) -> None:
         """Compile what `claim` runs for about so many rows."""
@@ -121,42 +112,13 @@ def now() -> Any:
     return bindparam("now", type_=STATUS.c.updated_at.type)
 
 
-def select_due(tasks: int) -> Statement:
-    """Rows that may start now."""
-    return (
-        select(STATUS.c.id, STATUS.c.task)
-        .where(
-            conditions.LIVE,
-            conditions.QUEUED,
-            or_(STATUS.c.run_after.is_(None), STATUS.c.run_after <= database_now()),
-            STATUS.c.start_method.is_(None),
-            conditions.NOT_CANCELLED,
-            STATUS.c.task.in_(one_of("task", tasks)),
-        )
-        .order_by(STATUS.c.priority.desc(), STATUS.c.id)
-        .limit(bindparam("limit", type_=Integer))
-    )
-
-
-def select_unknown(tasks: int) -> Statement:
-    """Rows that wait for a task which this process does not know."""
-    ago = bindparam("microseconds", type_=BigInteger)
-    query = select(STATUS.c.id, STATUS.c.attempt, STATUS.c.task).where(
-        conditions.LIVE,
-        conditions.QUEUED,
-        STATUS.c.start_method.is_(None),
-        STATUS.c.created_at < database_now(ago),
-        or_(STATUS.c.run_after.is_(None), STATUS.c.run_after < database_now(ago)),
-    )
-    return query.where(STATUS.c.task.not_in(one_of("task", tasks))) if tasks else query
-
-
 def _claimed() -> dict[str, Any]:
     return {
         "state": State.RUNNING,
         **{name: given(name) for name in ("supervisor_id", *conditions.NO_RUNNER)},
         "started_at": now(),
         "updated_at": now(),
+        "unique_key": case((STATUS.c.unique_until_start == literal_column("1"), None), else_=STATUS.c.unique_key),
         **conditions.NO_END,
         **conditions.NO_PROGRESS,
     }
@@ -195,7 +157,13 @@ def update_released() -> Statement:
     """Give back one row."""
     return (
         update(STATUS)
-        .values(state=State.QUEUED, started_at=None, updated_at=now(), **conditions.NO_RUNNER)
+        .values(
+            state=conditions.QUEUED_OR_PAUSED,
+            pause_requested_at=None,
+            started_at=None,
+            updated_at=now(),
+            **conditions.NO_RUNNER,
+        )
         .where(conditions.THIS_ATTEMPT, conditions.UNDER_WAY, conditions.NOT_CANCELLED)
     )
 

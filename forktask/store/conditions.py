@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, literal_column, or_
+from sqlalchemy import BindParameter, ColumnElement, bindparam, case, literal_column, or_
 
 from forktask.states import State
-from forktask.tables import LIVE_STATES, STATUS
+from forktask.tables import LIVE_STATES, STATUS, UNIQUE_LIVE
 
 
 def state_in(*states: State) -> ColumnElement[bool]:
@@ -35,7 +35,12 @@ NO_RUNNER: Final[dict[str, Any]] = {
     "runner_start_ticks": None,
 }
 NO_REQUESTS: Final[dict[str, Any]] = {"cancel_requested_at": None, "pause_requested_at": None}
-NO_PROGRESS: Final[dict[str, Any]] = {"percent": None, "message": None, "done": None, "total": None, "warnings": None}
+QUEUED_OR_PAUSED: Final = case((STATUS.c.pause_requested_at.is_not(None), State.PAUSED.value), else_=State.QUEUED.value)
+"""What follows an attempt that another one follows: a pause that was asked for holds. In an UPDATE that forgets the
+pause it has to stand first, as it does in the order of columns: MariaDB sees new values of what is to the left."""
+NO_PROGRESS: Final[dict[str, Any]] = dict.fromkeys(
+    ("percent", "message", "done", "total", "unit", "active_seconds", "pace_low", "pace_high", "warnings", "phases")
+)
 NO_END: Final[dict[str, Any]] = {
     "cause": None,
     "error": None,
@@ -59,3 +64,11 @@ def padded(name: str, values: list[Any]) -> dict[str, Any]:
     """Return the values for `one_of`, the last repeated to a power of two, so that few statements are compiled."""
     count = 1 << (len(values) - 1).bit_length()
     return {f"{name}_{number}": values[min(number, len(values) - 1)] for number in range(count)}
+
+
+def has_key(kind: str) -> ColumnElement[bool]:
+    """Return the condition that the status keeps out others with the key `unique_key`; its index serves it."""
+    if kind in ("sqlite", "postgresql"):
+        return (STATUS.c.unique_key == given("unique_key")) & LIVE
+    derived: ColumnElement[str | None] = literal_column(UNIQUE_LIVE, STATUS.c.unique_key.type)
+    return derived == given("unique_key")

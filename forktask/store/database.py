@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import NullPool, PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from forktask import clock
 from forktask.store import schema
-from forktask.store.failures import failure, is_missing_table
+from forktask.store.failures import failure, is_deadlock, is_missing_table
 from forktask.store.patience import patient_connection
 from forktask.store.statements import Compiled, Statement, Values
 
@@ -45,6 +47,9 @@ POOL: Final[dict[str, Any]] = {"pool_size": 5, "max_overflow": 45, "pool_timeout
 AT_ONCE: Final = 0.5
 """Seconds within which a connection that died while idle says so; later it is the server that does not answer."""
 
+MOST_DEADLOCKS: Final = 20
+"""How often a transaction is begun anew that met others head-on."""
+
 
 class Database:
     """One engine in autocommit mode, and statements compiled once for it."""
@@ -57,14 +62,15 @@ class Database:
         self._timeouts = SUPERVISOR_TIMEOUTS if supervisor else TIMEOUTS
         self._compiled: dict[Hashable, Compiled] = {}
         self._open: dict[int, Any] = {}
+        self._pid = os.getpid()
+        self._seeing_fork = threading.Lock()
         self.engine = self._create_engine(supervisor)
         self._begin = "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN"
 
     def _create_engine(self, supervisor: bool) -> Engine:
         pool: dict[str, Any] = {"poolclass": QueuePool, **POOL}
         if supervisor:
-            # SQLite must not be open when forking; of the others the loop needs one connection.
-            pool = {"poolclass": NullPool} if self.is_sqlite else {**pool, "pool_size": 1, "max_overflow": 0}
+            pool |= {"pool_size": 1, "max_overflow": 0}
         options: dict[str, Any] = {"use_native_hstore": False} if self.kind == "postgresql" else {}
         engine = create_engine(
             self.url,
@@ -78,6 +84,8 @@ class Database:
             patient = patient_connection(engine.dialect.loaded_dbapi, self._timeouts.statement + 1)
             event.listen(engine, "do_connect", lambda dialect, record, given, named: patient.connect(*given, **named))
         event.listen(engine, "connect", self._connected)
+        if supervisor and self.is_sqlite:
+            event.listen(engine, "checkout", self._refuse_replaced)
         event.listen(engine, "close", self._closed)
         return engine
 
@@ -96,6 +104,21 @@ class Database:
         for statement in self._session_settings(connection):
             cursor.execute(statement)
         cursor.close()
+        record.info["file"] = self._file()
+
+    def _refuse_replaced(self, connection: DBAPIConnection, record: Any, proxy: Any) -> None:
+        """Have the pool connect anew if another file stands where the one was that is open."""
+        if record.info["file"] != self._file():
+            raise exc.DisconnectionError("the file was replaced")
+
+    def _file(self) -> tuple[int, int] | None:
+        if not self.is_sqlite:
+            return None
+        try:
+            found = os.stat(self.url.database or "")
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _session_settings(self, connection: Any) -> tuple[str, ...]:
         seconds = self._timeouts.statement
@@ -141,6 +164,7 @@ class Database:
             StoreUnavailableError: The same may do later.
             StoreRefusedError: It will not.
         """
+        self._see_fork()
         try:
             try:
                 return self._with_live_connection(work, transaction)
@@ -155,12 +179,18 @@ class Database:
             raise
 
     def _with_live_connection(self, work: Callable[[Any], T], transaction: bool) -> T:
+        deadlocks = 0
         while True:
             try:
                 return self._attempt(work, transaction)
             except _StaleError:
                 # Each time one connection less is left over; a new one is never called stale.
                 continue
+            except Exception as error:
+                # The database has taken all of it back, and let another one through.
+                deadlocks += 1
+                if not (transaction and is_deadlock(error)) or deadlocks > MOST_DEADLOCKS:
+                    raise
 
     def _attempt(self, work: Callable[[Any], T], transaction: bool) -> T:
         connection = self.engine.raw_connection()
@@ -222,6 +252,7 @@ class Database:
         self._change_schema(schema.drop_tables)
 
     def _change_schema(self, change: Callable[[Engine], None]) -> None:
+        self._see_fork()
         try:
             change(self.engine)
         except Exception as error:
@@ -231,13 +262,27 @@ class Database:
 
     def close(self) -> None:
         """Close idle connections."""
+        self._see_fork()
         self.engine.dispose()
 
-    def abandon(self) -> None:
-        """Leave all that a fork inherited alone, and begin afresh."""
-        _abandoned.append((self.engine.pool, self._open))
-        self._open = {}
-        self.engine.dispose(close=False)
+    def _see_fork(self) -> None:
+        """In a forked child leave all alone that was inherited, and begin afresh.
+
+        Seen by the pid: uWSGI forks without Python's knowledge, and gevent patches the locks of a pool after the fork.
+        """
+        if self._pid == os.getpid():
+            return
+        with self._seeing_fork:
+            if self._pid != os.getpid():
+                _abandoned.append((self.engine.pool, self._open))
+                self._open = {}
+                self.engine.dispose(close=False)
+                self._pid = os.getpid()
+
+    def close_files(self) -> None:
+        """Close SQLite, which must not be open when this process forks; a server's connections stay."""
+        if self.is_sqlite:
+            self.engine.dispose()
 
     def socket_descriptors(self) -> list[int]:
         """Return the descriptors of open connections to a server."""

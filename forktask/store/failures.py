@@ -34,6 +34,9 @@ POSTGRESQL_REFUSED: Final = ("22", "23", "42", "54")
 MARIADB_REFUSED: Final = frozenset({1153, 1366})
 """Packet too large, text the column cannot hold."""
 
+DEADLOCK: Final = frozenset({"40P01", 1213})
+"""SQLSTATE of PostgreSQL, error number of MariaDB; the whole transaction is undone."""
+
 MISSING_TABLE: Final = frozenset({"42P01", 1146})
 """SQLSTATE of PostgreSQL, error number of MariaDB."""
 
@@ -52,6 +55,11 @@ def is_missing_table(error: Exception) -> bool:
         cannot_open = getattr(driver, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF == sqlite3.SQLITE_CANTOPEN
         return cannot_open or str(driver).startswith("no such table")
     return _code(driver) in MISSING_TABLE
+
+
+def is_deadlock(error: Exception) -> bool:
+    """Return True if two transactions waited for each other and this one had to give way."""
+    return _code(_driver_error(error)) in DEADLOCK
 
 
 def _driver_error(error: Exception) -> BaseException:

@@ -10,14 +10,16 @@ from uuid import UUID
 from sqlalchemy import bindparam, case, func, select, update
 
 from forktask import clock
+from forktask.errors import DuplicateError
 from forktask.rows import StatusRow
 from forktask.states import Cause, State
 from forktask.store import conditions
 from forktask.store.claims import CANCELLED_WAITING, now
 from forktask.store.conditions import given
 from forktask.store.database import Build, Database
+from forktask.store.failures import StoreRefusedError
 from forktask.store.saving import insert_once
-from forktask.store.statements import Statement
+from forktask.store.statements import AT, Statement, ago
 from forktask.tables import ATTEMPT, STATUS
 
 
@@ -47,8 +49,24 @@ class Orders:
         return self._change(update_pause_requested, paused, status_id=status_id)
 
     def retry(self, status_id: UUID, attempt: int) -> bool:
-        """Begin attempt n + 1 of a status that failed, was cancelled or lost."""
-        return self._change(update_retried, status_id=status_id, this_attempt=attempt)
+        """Begin attempt n + 1 of a status that failed, was cancelled or lost.
+
+        Raises:
+            DuplicateError: Another one with its unique key has not ended.
+        """
+        try:
+            return self._change(update_retried, status_id=status_id, this_attempt=attempt)
+        except StoreRefusedError:
+            if (twin := self._twin(status_id)) is not None:
+                raise DuplicateError(twin.task, twin.id, twin.state) from None
+            raise
+
+    def _twin(self, status_id: UUID) -> StatusRow | None:
+        """Return the row that has not ended and has the unique key of this one."""
+        for (key,) in self.database.rows(select_key, values={"status_id": status_id}):
+            for row in self.database.rows(select_living, self.database.kind, False, values={"unique_key": key}):
+                return StatusRow._make(row)
+        return None
 
     def mark_lost(
         self, status_id: UUID, attempt: int, seen: str, *, error: str, reference: str, retry_at: datetime | None = None
@@ -63,7 +81,9 @@ class Orders:
             False if the attempt had already ended, or a newer one runs.
         """
         end = _end(Cause.SUPERVISOR_GONE, error, reference)
-        return self._end_by_others(status_id, attempt, seen, end | {"run_after": retry_at}, State.LOST)
+        if retry_at is not None:
+            end["microseconds"] = ago(retry_at)
+        return self._end_by_others(status_id, attempt, seen, end, State.LOST)
 
     def fail_launch(self, status_id: UUID, attempt: int, *, error: str, reference: str, detail: str) -> bool:
         """Fail an attempt of which nothing ran.
@@ -87,7 +107,7 @@ class Orders:
             if not rows:
                 return False
             row = StatusRow._make(rows[0])
-            again = end.get("run_after") is not None and row.cancel_requested_at is None
+            again = "microseconds" in end and row.cancel_requested_at is None
             target = State.QUEUED if again else state
             self.database.compiled(update_ended, target).change(cursor, this | end)
             ended = _attempt(row, target, detail, end, time)
@@ -117,6 +137,17 @@ def _attempt(row: StatusRow, state: State, detail: str, end: dict[str, Any], fin
         "started_at": row.started_at,
         "finished_at": finished_at,
     }
+
+
+def select_key() -> Statement:
+    """The unique key of one row."""
+    return select(STATUS.c.unique_key).where(conditions.THIS)
+
+
+def select_living(kind: str, lock: bool) -> Statement:
+    """The row that keeps others with its key out."""
+    query = select(STATUS).where(conditions.has_key(kind))
+    return query.with_for_update() if lock else query
 
 
 def update_cancelled() -> Statement:
@@ -165,6 +196,7 @@ def update_retried() -> Statement:
             max_attempts=case((STATUS.c.max_attempts > following, STATUS.c.max_attempts), else_=following),
             attempt=following,
             run_after=None,
+            due_at=now(),
             updated_at=now(),
             **conditions.NO_END,
             **conditions.NO_PROGRESS,
@@ -185,6 +217,6 @@ def update_ended(state: State) -> Statement:
     values: dict[str, Any] = {name: given(name) for name in ("cause", "error", "reference")}
     values |= {"state": state, "updated_at": now(), "finished_at": now(), **conditions.NO_RUNNER}
     if state is State.QUEUED:
-        values |= conditions.NO_REQUESTS
-        values |= {"attempt": STATUS.c.attempt + 1, "run_after": given("run_after"), "finished_at": None}
+        values |= conditions.NO_REQUESTS | {"state": conditions.QUEUED_OR_PAUSED}
+        values |= {"attempt": STATUS.c.attempt + 1, "run_after": AT, "due_at": AT, "finished_at": None}
     return update(STATUS).values(values).where(conditions.THIS_ATTEMPT)

@@ -7,23 +7,25 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, func, literal_column, select, update
+from sqlalchemy import Table, bindparam, delete, func, literal_column, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from forktask import clock
 from forktask.rows import End, LogRow, Request, Sample
+from forktask.sentences import sentence
 from forktask.states import Cause, State
 from forktask.store import conditions
 from forktask.store.claims import now
 from forktask.store.conditions import given, one_of, padded
 from forktask.store.database import Database
-from forktask.store.statements import Statement
-from forktask.tables import ATTEMPT, LOG, STATUS
+from forktask.store.statements import AT, Statement, ago
+from forktask.tables import ATTEMPT, COMPLETED_STATE, LOG, STATUS
 
-CANCELLED_RUNNING = "Cancelled."
+COMPLETED = "Done"
+"""The message of a task that completed without one."""
 
-REPORTED = ("percent", "message", "done", "total")
-KEPT_UNLESS_GIVEN = ("unit", "warnings", "checkpoint")
+REPORTED = ("percent", "message", "done", "total", "unit", "active_seconds", "pace_low", "pace_high")
+KEPT_UNLESS_GIVEN = ("warnings", "phases", "checkpoint")
 
 
 class Saving:
@@ -34,7 +36,8 @@ class Saving:
     def save(self, samples: Sequence[Sample], ends: Sequence[End], log: Sequence[LogRow] = ()) -> set[UUID]:
         """Write all in one transaction; safe to repeat after an error.
 
-        An end with the state `queued` of a status that was asked to cancel in this moment becomes `cancelled`.
+        An end with the state `queued` of a status that was asked to cancel in this moment becomes `cancelled`; of one
+        that was asked to pause, `paused`.
 
         Returns:
             The ids of those that were not written, since their attempt is no longer under way: the caller was
@@ -50,9 +53,12 @@ class Saving:
             counts = self.database.compiled(update_sample).change_each(cursor, changes) if changes else []
             missed = {values["status_id"] for values, count in zip(changes, counts, strict=True) if not count}
             missed.update(end.status_id for end in closing if not self._end(cursor, end))
+            gone = [end.status_id for end in closing if end.deletes]
             if log:
-                rows = [row._asdict() for row in log]
+                rows = [row._asdict() for row in log if row.status_id not in gone]
                 self.database.compiled(insert_once, LOG, self.database.kind).change_each(cursor, rows)
+            for status_id in gone:
+                self._delete(cursor, status_id)
             return missed
 
         return self.database.run(work, transaction=True)
@@ -61,7 +67,12 @@ class Saving:
         """Write one end and its attempt; return False if the attempt was not under way."""
         if not self._update_end(cursor, end):
             cancelled = replace(
-                end, state=State.CANCELLED, cause=Cause.CANCELLED, error=CANCELLED_RUNNING, run_after=None, counts=True
+                end,
+                state=State.CANCELLED,
+                cause=Cause.CANCELLED,
+                error=sentence(Cause.CANCELLED),
+                run_after=None,
+                counts=True,
             )
             if end.state is not State.QUEUED or not self._update_end(cursor, cancelled):
                 values = {"status_id": end.status_id, "this_attempt": end.attempt, "supervisor_id": end.supervisor_id}
@@ -70,8 +81,14 @@ class Saving:
         self.database.compiled(insert_once, ATTEMPT, self.database.kind).change(cursor, _attempt_values(end))
         return True
 
+    def _delete(self, cursor: Any, status_id: UUID) -> None:
+        """Delete what completed, and what belongs to it."""
+        if self.database.compiled(delete_completed).change(cursor, {"status_id": status_id}):
+            for table in (ATTEMPT, LOG):
+                self.database.compiled(delete_parts, table).change(cursor, {"status_id": status_id})
+
     def _update_end(self, cursor: Any, end: End) -> bool:
-        statement = self.database.compiled(update_end, end.state, end.last is not None)
+        statement = self.database.compiled(update_end, end.state, end.last is not None, end.run_after is not None)
         return statement.change(cursor, _end_values(end)) > 0
 
     def requests(self, ids: Collection[UUID]) -> list[Request]:
@@ -95,8 +112,10 @@ def _sample_values(sample: Sample) -> dict[str, Any]:
 
 
 def _end_values(end: End) -> dict[str, Any]:
-    names = ("status_id", "cause", "error", "reference", "result", "run_after", "finished_at")
+    names = ("status_id", "cause", "error", "reference", "result", "finished_at")
     values = {name: getattr(end, name) for name in names}
+    if end.run_after is not None:
+        values["microseconds"] = ago(end.run_after)
     values |= {"this_attempt": end.attempt, "now": clock.now(), "uncounted": 0 if end.counts else 1}
     return _sample_values(end.last) | values if end.last is not None else values
 
@@ -115,7 +134,7 @@ def update_sample() -> Statement:
     return update(STATUS).values(updated_at=now(), **_reported()).where(conditions.THIS_ATTEMPT, conditions.UNDER_WAY)
 
 
-def update_end(state: State, has_last: bool) -> Statement:
+def update_end(state: State, has_last: bool, is_later: bool) -> Statement:
     """The end of one attempt; with the state `queued` also the beginning of the next."""
     values = {"state": state, "updated_at": now(), **conditions.NO_RUNNER}
     values |= {name: given(name) for name in ("cause", "error", "reference")}
@@ -124,13 +143,15 @@ def update_end(state: State, has_last: bool) -> Statement:
     where = [conditions.THIS_ATTEMPT, conditions.UNDER_WAY]
     if state is State.QUEUED:
         where.append(conditions.NOT_CANCELLED)
-        values |= conditions.NO_REQUESTS
-        values |= {"attempt": STATUS.c.attempt + 1, "run_after": given("run_after"), "finished_at": None}
+        values |= conditions.NO_REQUESTS | {"state": conditions.QUEUED_OR_PAUSED}
+        values |= {"attempt": STATUS.c.attempt + 1, "run_after": AT if is_later else None, "finished_at": None}
+        values["due_at"] = AT if is_later else now()
         values["max_attempts"] = STATUS.c.max_attempts + bindparam("uncounted", type_=STATUS.c.max_attempts.type)
     else:
         values |= {"result": given("result"), "finished_at": given("finished_at")}
     if state is State.COMPLETED:
         values["percent"] = 100.0
+        values["message"] = func.coalesce(values.get("message", STATUS.c.message), COMPLETED)
     return update(STATUS).values(values).where(*where)
 
 
@@ -141,6 +162,16 @@ def select_own_attempt() -> Statement:
         ATTEMPT.c.attempt == bindparam("this_attempt", type_=ATTEMPT.c.attempt.type),
         ATTEMPT.c.supervisor_id == bindparam("supervisor_id", type_=ATTEMPT.c.supervisor_id.type),
     )
+
+
+def delete_completed() -> Statement:
+    """A row that is to go when it has completed."""
+    return delete(STATUS).where(conditions.THIS, COMPLETED_STATE, STATUS.c.delete_on_completion == literal_column("1"))
+
+
+def delete_parts(table: Table) -> Statement:
+    """What belongs to a status that is gone."""
+    return delete(table).where(table.c.status_id == bindparam("status_id", type_=table.c.status_id.type))
 
 
 def insert_once(table: Table, kind: str) -> Statement:

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, exc
+from sqlalchemy import Connection, Engine, exc, inspect
 
 from forktask import clock
-from forktask.tables import metadata
+from forktask.indexes import INDEXES
+from forktask.tables import LIVE_STATES, STATUS, UNIQUE_KEY, UNIQUE_LIVE, metadata
 
 PATIENCE: Final = 10.0
 """Seconds to wait for another process that creates them."""
@@ -27,9 +28,10 @@ def create_tables(engine: Engine) -> None:
     with engine.connect() as connection, _alone(connection):
         metadata.create_all(connection)
         # Where a table was created and its creator died before the indexes.
-        for table in metadata.sorted_tables:
-            for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                index.create(connection, checkfirst=True)
+        for index in sorted(INDEXES, key=lambda index: str(index.name)):
+            index.create(connection, checkfirst=True)
+        if connection.dialect.name in ("mysql", "mariadb"):
+            _keep_unique(connection)
 
 
 def drop_tables(engine: Engine) -> None:
@@ -37,6 +39,17 @@ def drop_tables(engine: Engine) -> None:
     _create_folder(engine)
     with engine.connect() as connection, _alone(connection):
         metadata.drop_all(connection)
+
+
+def _keep_unique(connection: Connection) -> None:
+    """Add what stands for a partial unique index: a column that the database derives, null where the row is final."""
+    if any(index["name"] == UNIQUE_KEY for index in inspect(connection).get_indexes(STATUS.name)):
+        return
+    connection.exec_driver_sql(
+        f"ALTER TABLE {STATUS.name} ADD COLUMN {UNIQUE_LIVE} VARCHAR(64) "
+        f"GENERATED ALWAYS AS (CASE WHEN {LIVE_STATES} THEN unique_key END) VIRTUAL, "
+        f"ADD UNIQUE INDEX {UNIQUE_KEY} ({UNIQUE_LIVE})"
+    )
 
 
 def _create_folder(engine: Engine) -> None:

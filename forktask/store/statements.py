@@ -8,13 +8,15 @@ used: the compiled text, the order of its parameters, and the processors of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import BindParameter, Delete, Dialect, Float, Insert, Select, Update
+from sqlalchemy import BigInteger, BindParameter, Delete, Dialect, Float, Insert, Select, Update, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 
+from forktask import clock
 from forktask.columns import AwareUTC
 from forktask.store.failures import StoreRefusedError
 
@@ -30,7 +32,7 @@ class database_now(FunctionElement[Any]):  # noqa: N801 - reads as the function 
     """The clock of the database, as the column type stores it.
 
     Args:
-        microseconds: At most one bind parameter: so long ago.
+        microseconds: At most one bind parameter: so long ago; negative: so far ahead.
     """
 
     type = AwareUTC()
@@ -55,8 +57,17 @@ def _now_mariadb(element: database_now, compiler: SQLCompiler, **kw: Any) -> str
 def _now_sqlite(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
     # Text in the format of SQLAlchemy's DateTime, so that it compares with what the columns hold.
     ago = compiler.process(element.clauses, **kw)
-    modifier = f", printf('-%.3f seconds', {ago} / 1000000.0)" if ago else ""
+    modifier = f", printf('%+.3f seconds', {ago} / -1000000.0)" if ago else ""
     return f"(strftime('%Y-%m-%d %H:%M:%f', 'now'{modifier}) || '000')"
+
+
+AT: Final = database_now(bindparam("microseconds", type_=BigInteger))
+"""A moment by the clock of the database, which is not quite ours; its parameter is given by `ago`."""
+
+
+def ago(moment: datetime) -> int:
+    """Return how many microseconds ago a moment of our own clock was; negative: how far ahead it is."""
+    return round((clock.now() - moment) / timedelta(microseconds=1))
 
 
 class Compiled:
@@ -72,7 +83,8 @@ class Compiled:
         for name in dict.fromkeys(compiled.positiontup or compiled.binds):
             self._add_bind(name, compiled.binds[name], dialect)
         columns = compiled.statement.exported_columns if _returns_rows(statement) else ()  # type: ignore[union-attr]
-        self._results: list[Processor] = [_result_processor(column.type, dialect) for column in columns]
+        processors = [_result_processor(column.type, dialect) for column in columns]
+        self._results = [(number, process) for number, process in enumerate(processors) if process is not None]
 
     def _add_bind(self, name: str, bind: BindParameter[Any], dialect: Dialect) -> None:
         processor = bind.type.dialect_impl(dialect).bind_processor(dialect)
@@ -98,6 +110,22 @@ class Compiled:
         if len(many) < 2 or not self._can_pipeline:
             return [self.change(cursor, values) for values in many]
         return [cursor.rowcount for _ in self._pipeline(cursor, many)]
+
+    def change_all(self, cursor: Any, shared: Values, each: Iterable[Values]) -> None:
+        """Run it for many values that have much in common, as fast as the driver can."""
+        same = {name: process(shared[name]) if process else shared[name] for name, process in self._binds}
+        same.update(self._constants)
+        processors = dict(self._binds)
+        bound = (
+            same | {name: process(value) if (process := processors[name]) else value for name, value in values.items()}
+            for values in each
+        )
+        order = self._order
+        many = list(bound) if order is None else [[one[name] for name in order] for one in bound]
+        try:
+            cursor.executemany(self.sql, many)
+        except WRONG_VALUE as error:
+            raise StoreRefusedError(f"{type(error).__name__}: {error}") from error
 
     def rows(self, cursor: Any, values: Values) -> list[tuple[Any, ...]]:
         """Run it; return its rows."""
@@ -128,11 +156,15 @@ class Compiled:
             more = cursor.nextset()
 
     def _fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
-        processors = self._results
-        return [
-            tuple([process(value) if process else value for process, value in zip(processors, row, strict=True)])
-            for row in cursor.fetchall()
-        ]
+        return [self._converted(row) for row in cursor.fetchall()]
+
+    def _converted(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        """Return a row as the column types give it: most columns of most rows are null or need nothing."""
+        values = list(row)
+        for number, process in self._results:
+            if (value := values[number]) is not None:
+                values[number] = process(value)
+        return tuple(values)
 
 
 def _returns_rows(statement: Statement) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, bindparam, exists, func, or_, select, update
+from sqlalchemy import BigInteger, bindparam, exists, func, null, or_, select, update
 
 from forktask.rows import StatusRow, SupervisorRow
 from forktask.store import conditions
@@ -40,6 +40,18 @@ class Supervisors:
         """Say that this supervisor left."""
         self.database.change(update_stopped, values={"supervisor_id": supervisor_id})
 
+    def set_held(self, supervisor_id: UUID, held: bool) -> None:
+        """Say that this worker takes nothing any more, since all were told to, or takes again."""
+        self.database.change(update_held, held, values={"supervisor_id": supervisor_id})
+
+    def serve_no_more(self, supervisor_id: UUID) -> None:
+        """Say that this worker takes nothing more from its queues: others may."""
+        self.database.change(update_serves_no_more, values={"supervisor_id": supervisor_id})
+
+    def serving(self, seconds: float) -> list[SupervisorRow]:
+        """Return the workers that serve queues and had a heartbeat within so many seconds, the oldest first."""
+        return self._supervisors(select_serving, microseconds=round(seconds * 1_000_000))
+
     def supervisor(self, supervisor_id: UUID) -> SupervisorRow | None:
         """Return the row of one supervisor, or None."""
         rows = self._supervisors(select_supervisor, supervisor_id=supervisor_id)
@@ -70,7 +82,7 @@ class Supervisors:
         return [StatusRow._make(row) for row in rows]
 
     def count_running(self, boot_id: str) -> int:
-        """Return how many attempts are under way on this boot of this host."""
+        """Return how many attempts are under way on this boot of this host, or about to be, by start method `fork`."""
         values = {"boot_id": boot_id}
         rows = self.database.rows(select_running_count, values=values)
         return int(rows[0][0])
@@ -94,6 +106,23 @@ def update_stopped() -> Statement:
     return update(SUPERVISOR).values(stopped_at=database_now()).where(THIS, PRESENT)
 
 
+def update_held(held: bool) -> Statement:
+    """Whether one worker takes anything."""
+    return update(SUPERVISOR).values(held_at=database_now() if held else None).where(THIS)
+
+
+def update_serves_no_more() -> Statement:
+    """One worker without queues."""
+    return update(SUPERVISOR).values(queues=None).where(THIS)
+
+
+def select_serving() -> Statement:
+    """Workers with queues whose lease holds."""
+    ago = database_now(bindparam("microseconds", type_=BigInteger))
+    serves = (PRESENT, SUPERVISOR.c.queues.is_not(null()), SUPERVISOR.c.heartbeat_at >= ago)
+    return select(SUPERVISOR).where(*serves).order_by(SUPERVISOR.c.id)
+
+
 def select_supervisor() -> Statement:
     """One supervisor."""
     return select(SUPERVISOR).where(THIS)
@@ -114,7 +143,7 @@ def select_newest() -> Statement:
             SUPERVISOR.c.application == bindparam("application", type_=SUPERVISOR.c.application.type),
             SUPERVISOR.c.boot_id == bindparam("boot_id", type_=SUPERVISOR.c.boot_id.type),
         )
-        .order_by(SUPERVISOR.c.started_at.desc(), SUPERVISOR.c.id.desc())
+        .order_by(SUPERVISOR.c.start_ticks.desc(), SUPERVISOR.c.id.desc())
         .limit(1)
     )
 
@@ -134,6 +163,6 @@ def select_under_way(of_others: bool) -> Statement:
 
 
 def select_running_count() -> Statement:
-    """How many attempts are under way on a boot."""
-    boot_id = bindparam("boot_id", type_=STATUS.c.runner_boot_id.type)
-    return select(func.count()).where(conditions.LIVE, conditions.UNDER_WAY, STATUS.c.runner_boot_id == boot_id)
+    """How many attempts are under way on a boot, those too whose process was forked and has not claimed yet."""
+    here = STATUS.c.runner_boot_id == bindparam("boot_id", type_=STATUS.c.runner_boot_id.type)
+    return select(func.count()).where(conditions.LIVE, conditions.UNDER_WAY | conditions.QUEUED, here)

@@ -6,11 +6,14 @@ import contextlib
 import fcntl
 import os
 import socket
+from collections.abc import Iterator
 
+from forktask import host
 from forktask.supervisor.clients import Clients
 
 BACKLOG = 512
 LOG_LIMIT = 1024 * 1024
+PLACES = "places.lock"
 
 
 class Address:
@@ -52,9 +55,40 @@ class Address:
             if self._found() is None:
                 self._stand_again(clients)
 
-    def has_neighbours(self) -> bool:
-        """Return True if other supervisors have their names in the directory, or had and were killed."""
-        return any("." not in name and name != self.name for name in os.listdir(self.directory))
+    def neighbours(self) -> set[str]:
+        """Return the names of other supervisors that live here, those too that still import their application."""
+        names = {name for name in os.listdir(self.directory) if "." not in name and name != self.name}
+        return {name for name in names if host.is_locked(f"/proc/self/fd/{self.directory}", name)}
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Have the places of this host to ourselves, so that no two supervisors take the same one.
+
+        Yields False if another one counts at this moment: it will be done before we come again.
+        """
+        try:
+            lock = os.open(PLACES, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self.directory)
+        except OSError:  # no room for the file: the limit matters less than that tasks start
+            yield True
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # closing alone would not do: a runner forked meanwhile has it, too
+            os.close(lock)
+
+    def clear(self, name: str) -> None:
+        """Take away the socket that a killed supervisor left, unless another one takes its place."""
+        if name == self.name or not name.isalnum():  # it comes from the table
+            return
+        with contextlib.suppress(OSError), _lock_of(self.directory, name):
+            os.unlink(name, dir_fd=self.directory)
 
     def withdraw(self) -> None:
         """Let the next starter have the name."""
@@ -81,3 +115,14 @@ class Address:
         with contextlib.suppress(OSError):
             if os.fstat(2).st_size > LOG_LIMIT:
                 os.ftruncate(2, 0)
+
+
+@contextlib.contextmanager
+def _lock_of(directory: int, name: str) -> Iterator[None]:
+    """Hold the lock of a supervisor that is gone, as a starter does: none begins meanwhile."""
+    lock = os.open(f"{name}.lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)

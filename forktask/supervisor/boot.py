@@ -20,6 +20,7 @@ from forktask.supervisor.address import Address
 from forktask.supervisor.charge import Order
 from forktask.supervisor.loop import Supervisor
 from forktask.supervisor.preload import Preloaded, freeze, loaded_here, preload
+from forktask.supervisor.worker import Worker, WorkerOptions
 
 log = logging.getLogger("forktask.supervisor")
 
@@ -38,38 +39,45 @@ def configuration(settings: Settings, application: str, version: str, reference:
 
 def main() -> NoReturn:
     """Be the exec'd supervisor: `python -m forktask supervisor NAME`, an orphan from its first moment."""
+    os.set_blocking(0, True)  # gevent's sockets never block, and pass that on
     config = json.loads(_read_all(0))
-    os.setsid()
+    options = WorkerOptions(**config["worker"]) if "worker" in config else None
     process.reset_signals()  # exec keeps what the web process ignores or blocks, SIGCHLD among it
-    detach_streams()
+    if options is None:
+        os.setsid()
+        detach_streams()
+    else:
+        read_nowhere()
     configure_logging(config["settings"]["log_level"])
     host.restore_interpreter(config)
     place.enter("supervisor")
     place.set_code(config["reference"], config["version"])
     settings = Settings(**config["settings"] | {"start_method": StartMethod(config["settings"]["start_method"])})
     preloaded = preload(config["reference"], config["modules"])
+    if options is not None and preloaded.failure:
+        os._exit(1)  # it was logged; whoever started the worker mends it, and no row suffers
     store = Store(settings.database_url, supervisor=True)
     prepare(store)
-    address = None
-    if "listener" in config:
-        address = Address(
-            listener=socket.socket(fileno=config["listener"]),
-            lock=config["lock"],
-            directory=config["directory"],
-            name=config["name"],
-        )
-    supervisor = Supervisor(
-        settings=settings,
-        store=store,
-        preloaded=preloaded,
-        me=row_of_this_process("embedded", config["application"], config["version"]),
-        address=address,
+    names = {name: config[name] for name in ("application", "name", "version")}
+    known: dict[str, Any] = {"settings": settings, "store": store, "preloaded": preloaded}
+    known["address"] = _address(config) if "listener" in config else None
+    supervisor = (
+        Supervisor(**known, me=row_of_this_process("embedded", **names))
+        if options is None
+        else Worker(**known, me=row_of_this_process("worker", **names, options=options), options=options)
     )
     if "client" in config:
         supervisor.clients.add(socket.socket(fileno=config["client"]))
+    if isinstance(supervisor, Worker):
+        supervisor.listen_to_bell()
     freeze()
     supervisor.run()
-    os._exit(0)
+    os._exit(supervisor.exit_code)
+
+
+def _address(config: dict[str, Any]) -> Address:
+    listener = socket.socket(fileno=config["listener"])
+    return Address(listener=listener, lock=config["lock"], directory=config["directory"], name=config["name"])
 
 
 def prepare(store: Store) -> None:
@@ -93,7 +101,7 @@ def serve_forked(settings: Settings, order: Order, context: place.Context) -> No
         settings=settings,
         store=store,
         preloaded=preloaded,
-        me=row_of_this_process("fork", "", ""),
+        me=row_of_this_process("fork"),
         address=None,
     )
     supervisor.orders.take(replace(order, start_method=StartMethod.FORK))
@@ -102,16 +110,23 @@ def serve_forked(settings: Settings, order: Order, context: place.Context) -> No
     os._exit(0)
 
 
-def row_of_this_process(kind: str, application: str, version: str) -> SupervisorRow:
-    """Return the row that says who we are."""
+def row_of_this_process(
+    kind: str, *, application: str = "", name: str = "", version: str = "", options: WorkerOptions | None = None
+) -> SupervisorRow:
+    """Return the row that says who we are; with a name only where web processes find us by it."""
     me = process.identify()
     now = clock.now()
     return SupervisorRow(
         id=new_id(),
         application=application,
+        name=name,
         version=version,
         host=socket.gethostname(),
         kind=kind,
+        queues=[*options.weights] if options is not None and options.only is None else None,
+        tasks=sorted({*registry.names()} - {*options.ignored}) if options is not None else None,
+        processes=options.processes if options is not None else None,
+        held_at=None,
         boot_id=me.boot_id,
         pid_namespace=me.pid_namespace,
         pid=me.pid,
@@ -120,6 +135,13 @@ def row_of_this_process(kind: str, application: str, version: str) -> Supervisor
         heartbeat_at=now,
         stopped_at=None,
     )
+
+
+def read_nowhere() -> None:
+    """Read from nowhere; print where we were told to."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
 
 
 def detach_streams() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,9 +14,12 @@ from forktask import clock, memory, process
 from forktask.capture import OutputReader
 from forktask.channel import Channel
 from forktask.definition import TaskDefinition
+from forktask.estimate import Pace, share_of
 from forktask.live import WARNING_LIMIT
-from forktask.progress import Page
+from forktask.phases import Phase
+from forktask.progress import Page, Report
 from forktask.rows import Sample, StatusRow
+from forktask.runner import ASKED
 from forktask.states import Cause, StartMethod
 
 log = logging.getLogger("forktask.supervisor")
@@ -29,6 +33,7 @@ class Order:
         module: Where the caller has the task; empty if the order comes from the table.
         shell: Shell arguments; the reason for start method `spawn`.
         private: Private arguments; never leave the memory of the processes they are handed to.
+        found: It was found in the table, where it was its turn.
         not_before: Monotonic time of the next attempt, for orders kept here during a backoff.
     """
 
@@ -39,7 +44,23 @@ class Order:
     shell: tuple[str, ...] = ()
     private: dict[str, Any] = field(default_factory=dict)
     bound: bool = False
+    found: bool = False
     not_before: float = 0.0
+
+    @classmethod
+    def of_message(cls, message: list[Any]) -> Order:
+        """Return what a web process orders: `["start", id, task, arguments]`."""
+        arguments = message[3] if len(message) > 3 else {}
+        method = arguments.get("start_method")
+        return cls(
+            id=message[1],
+            task=message[2],
+            module=arguments.get("module", ""),
+            start_method=StartMethod(method) if method else None,
+            shell=tuple(arguments.get("shell", ())),
+            private=arguments.get("private", {}),
+            bound=bool(arguments.get("bound")),
+        )
 
 
 @dataclass(slots=True)
@@ -67,19 +88,23 @@ class Charge:
         self.definition: TaskDefinition | None = None
         self.last_word: dict[str, Any] | None = None
         self.warnings: list[str] = []
+        self.phases: list[Phase] | None = None
         self.checkpoint: Any = None
         self.unwritten: set[str] = set()
         self.seen_version = 0
         self.stop: Stop | None = None
         self.superseded = False
         self.paused_at: float | None = None
+        self.paused_seconds = 0.0
+        self.begun_at = 0.0
+        self.pace = Pace()
         self.deadline: float | None = None
         self.memory_kills = 0
 
     def begin(self, row: StatusRow, order: Order, definition: TaskDefinition) -> None:
         """Hand the claimed row to the runner: from here on it is no spare."""
         self.row, self.order, self.definition = row, order, definition
-        self.memory_kills = memory.out_of_memory_kills()
+        self.begun_at = clock.monotonic()
         if definition.timeout is not None:
             self.deadline = clock.monotonic() + definition.timeout
         self.channel.post(
@@ -93,15 +118,21 @@ class Charge:
                 "private": order.private,
             }
         )
+        self.memory_kills = memory.out_of_memory_kills()  # reading it takes longer than sending
         log.info("started task=%s id=%s attempt=%d pid=%d", row.task, row.id, row.attempt, self.pid)
 
     def hear(self) -> None:
         """Take in what the runner has sent."""
         for message in self.channel.messages():
-            word = message["word"]
-            if word == "warning":
+            word = message.get("word") if isinstance(message, dict) else None
+            if word is None:
+                log.warning("pid=%d said what no runner says", self.pid)
+            elif word == "warning":
                 self.warnings[WARNING_LIMIT - 1 :] = [message["value"]]
                 self.unwritten.add("warnings")
+            elif word == "phases":
+                self.phases = message["value"]
+                self.unwritten.add("phases")
             elif word == "checkpoint":
                 self.checkpoint = message["value"]
                 self.unwritten.add("checkpoint")
@@ -116,6 +147,7 @@ class Charge:
         version, report = found if found is not None else (0, None)
         if version == self.seen_version and not self.unwritten and not always:
             return None
+        pace = self._pace_after(report)
         return version, Sample(
             status_id=self.row.id,
             attempt=self.row.attempt,
@@ -124,9 +156,37 @@ class Charge:
             done=report.done if report else None,
             total=report.total if report else None,
             unit=report.unit if report else None,
+            active_seconds=self.active_seconds,
+            pace_low=pace[0],
+            pace_high=pace[1],
             warnings=self.warnings if "warnings" in self.unwritten else None,
+            phases=self.phases if "phases" in self.unwritten else None,
             checkpoint=self.checkpoint if "checkpoint" in self.unwritten else None,
         )
+
+    def _pace_after(self, report: Report | None) -> tuple[float, float] | tuple[None, None]:
+        try:
+            if report is not None and (share := share_of(report.percent, report.done, report.total)) is not None:
+                self.pace.add(self.active_seconds, share)
+            return self.pace.range() or (None, None)
+        except Exception:  # an estimate must cost neither a sample nor an end
+            log.exception("cannot estimate the rest of pid=%d", self.pid)
+            return None, None
+
+    @property
+    def active_seconds(self) -> float:
+        """How long the attempt has run, paused time left out."""
+        until = clock.monotonic() if self.paused_at is None else self.paused_at
+        return until - self.begun_at - self.paused_seconds
+
+    def ask_if_silent(self) -> None:
+        """Ask the runner if it has said nothing new while a loop of its may have gone on."""
+        if self.row is None or self.paused_at is not None or not self.page.may_be_behind:
+            return
+        found = self.page.read()
+        if found is not None and found[0] == self.seen_version:
+            with contextlib.suppress(OSError):  # no descriptor left: it is asked again at the next sample
+                process.send_signal(self.identity, ASKED)
 
     def written(self, version: int) -> None:
         """Note that the sample of this version is in the table."""
@@ -168,13 +228,17 @@ class Charge:
     def pause(self) -> None:
         """Stop the whole group; the time does not count for the timeout."""
         self.paused_at = clock.monotonic()
+        self.unwritten.add("active_seconds")
         process.signal_own_group(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let the group go on."""
-        if self.paused_at is not None and self.deadline is not None:
-            self.deadline += clock.monotonic() - self.paused_at
+        if self.paused_at is not None:
+            paused = clock.monotonic() - self.paused_at
+            self.paused_seconds += paused
+            self.deadline = None if self.deadline is None else self.deadline + paused
         self.paused_at = None
+        self.unwritten.add("active_seconds")  # who looks counts on from the last write
         process.signal_own_group(self.pid, signal.SIGCONT)
 
     @property

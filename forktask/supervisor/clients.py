@@ -1,8 +1,8 @@
 """The supervisor's side of its socket: web processes that order, steer and wait.
 
 Messages are JSON lists, one a packet: `["start", id, task, arguments]`, `["look", id]` (something was
-asked for in the row: see at once), `["watch", id]`. A watch is answered by `["watching", supervisor id]`
-at once and by `["ended", id]` at the end.
+asked for in the row: see at once), `["due", module]` (a row waits in a queue), `["watch", id]`. A watch is answered
+by `["watching", supervisor id]` at once and by `["ended", id]` at the end.
 """
 
 from __future__ import annotations
@@ -120,6 +120,19 @@ class Clients:
             if not self._watchers[status_id]:
                 del self._watchers[status_id]
         client.close()
+
+    def finish(self) -> None:
+        """Take what was sent so far, from those too who wait to be connected, and nothing more; then close."""
+        if self.listener is not None:
+            self.accept()
+        for client in list(self.connected):
+            try:
+                client.shutdown(socket.SHUT_RD)  # whoever sends from now on learns it, and asks another supervisor
+            except OSError:
+                self._drop(client)
+            while client in self.connected:
+                self._read(client)
+        self.close()
 
     def close(self) -> None:
         """Close everything."""

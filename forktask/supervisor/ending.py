@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from dataclasses import dataclass
 from datetime import datetime
 
-from forktask import clock
+from forktask import clock, memory
+from forktask.errors import StoreError
 from forktask.process import Exit
 from forktask.retry import MEMORY_ATTEMPTS
 from forktask.rows import End
 from forktask.sentences import new_reference, sentence
 from forktask.states import Cause, State
+from forktask.store import Store
 from forktask.supervisor.charge import Charge
+
+log = logging.getLogger("forktask.supervisor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,25 @@ class Circumstances:
 
     memory_kills: int = 0
     memory_attempts: int = 0
+
+
+def conclude(charge: Charge, exit: Exit, store: Store) -> End:
+    """Return the end of an attempt whose process is over, whatever came from it."""
+    kills = memory.out_of_memory_kills()
+    try:
+        earlier = _memory_attempts(charge, store) if cause_of(charge, exit, kills) is Cause.OUT_OF_MEMORY else 0
+        return end_of(charge, exit, Circumstances(kills, earlier))
+    except Exception:  # whatever came from the runner: its end has to be in the table
+        log.exception("what the runner pid=%d said cannot be understood", charge.pid)
+        return bare_end(charge, exit)
+
+
+def _memory_attempts(charge: Charge, store: Store) -> int:
+    assert charge.row is not None
+    try:
+        return sum(row.cause is Cause.OUT_OF_MEMORY for row in store.attempts(charge.row.id))
+    except StoreError:
+        return charge.row.attempt - 1
 
 
 def cause_of(charge: Charge, exit: Exit, memory_kills: int) -> Cause | None:
@@ -67,7 +91,7 @@ def end_of(charge: Charge, exit: Exit, circumstances: Circumstances) -> End:
         error=(word.get("sentence") or sentence(cause, number=number, limit=definition.timeout)) if cause else None,
         reference=reference,
         run_after=run_after,
-        counts=cause is not Cause.INTERRUPTED,
+        counts=cause is not Cause.INTERRUPTED and not _is_free(charge),
         last=last[1] if last else None,
         supervisor_id=row.supervisor_id,
         pid=charge.pid,
@@ -77,6 +101,30 @@ def end_of(charge: Charge, exit: Exit, circumstances: Circumstances) -> End:
         traceback=word.get("traceback"),
         exit_code=word["code"] if word.get("word") == "exit" else exit.exit_code,
         signal=number,
+        cpu_seconds=exit.cpu_seconds,
+        peak_memory=exit.peak_memory,
+        log_dropped=charge.output.dropped,
+        deletes=cause is None and bool(row.delete_on_completion),
+    )
+
+
+def bare_end(charge: Charge, exit: Exit) -> End:
+    """Return a failed end from the exit alone, for a runner whose words make no sense."""
+    assert charge.row is not None
+    cause = charge.stop.cause if charge.stop else Cause.SIGNAL if exit.signal is not None else Cause.EXIT
+    return End(
+        status_id=charge.row.id,
+        attempt=charge.row.attempt,
+        state=State.CANCELLED if cause is Cause.CANCELLED else State.FAILED,
+        cause=cause,
+        error=sentence(cause, number=exit.signal),
+        reference=new_reference(),
+        supervisor_id=charge.row.supervisor_id,
+        pid=charge.pid,
+        started_at=charge.row.started_at,
+        finished_at=clock.now(),
+        exit_code=exit.exit_code,
+        signal=exit.signal,
         cpu_seconds=exit.cpu_seconds,
         peak_memory=exit.peak_memory,
         log_dropped=charge.output.dropped,
@@ -101,6 +149,12 @@ def follow_up(charge: Charge, cause: Cause | None, memory_attempts: int) -> tupl
     word = charge.last_word or {}
     judged_in_runner = "retry" in word and charge.stop is None
     wanted = bool(word["retry"]) if judged_in_runner else retry.applies(cause)
-    if wanted and attempts_left:
-        return State.QUEUED, clock.after(retry.delay(row.attempt))
+    if wanted and (attempts_left or _is_free(charge)):
+        delay = word["delay"] if judged_in_runner and "delay" in word else retry.delay(row.attempt)
+        return State.QUEUED, clock.after(delay)
     return State.FAILED, None
+
+
+def _is_free(charge: Charge) -> bool:
+    """Return True if the attempt asked for the next one itself, and not to be counted."""
+    return charge.stop is None and (charge.last_word or {}).get("counts") is False

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import selectors
 import socket
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from uuid import UUID
 
-from forktask import host, place, process, registry, runner
+from forktask import descriptors, forks, host, place, process, registry
+from forktask.birth import Birth, run_forked
 from forktask.capture import OutputReader
 from forktask.channel import Channel
 from forktask.channel import send as send_message
 from forktask.config import Settings
-from forktask.progress import PAGE_SIZE, Page
+from forktask.errors import StoreError
+from forktask.host import descent
+from forktask.progress import Page
+from forktask.store import Store
 from forktask.supervisor.charge import Charge, Order
+from forktask.supervisor.ends import Ends
+from forktask.supervisor.nursery import Nursery
 from forktask.supervisor.preload import Preloaded, dispose_engines, freeze, import_module, running_threads
 
 log = logging.getLogger("forktask.supervisor")
@@ -30,15 +38,34 @@ class Fleet:
     """Forks runners and knows which are under way.
 
     Args:
+        supervisor_id: What runners, and all that descends from them, show as theirs.
         watch: Called with each new charge, so that the loop hears of it.
+        selector: Of the loop that hears the nursery; without it the supervisor itself forks.
     """
 
-    def __init__(self, settings: Settings, preloaded: Preloaded, watch: Callable[[Charge], None]) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        preloaded: Preloaded,
+        supervisor_id: UUID,
+        watch: Callable[[Charge], None],
+        selector: selectors.BaseSelector | None = None,
+    ) -> None:
         self.settings = settings
+        self.store = store
+        self.supervisor_id = supervisor_id
         self.preloaded = preloaded
         self.watch = watch
         self.spares: list[Charge] = []
         self.under_way: dict[UUID, Charge] = {}
+        self.children: dict[int, Charge] = {}
+        self.nursery: Nursery | None = None
+        if selector is not None:
+            self.nursery = Nursery(
+                selector=selector, born=self._born, is_known=self.children.__contains__, prepare=self._before_nursery
+            )
         self._learnt: set[str] = set()
         _kept_for_ever.append(self)
 
@@ -48,31 +75,69 @@ class Fleet:
         Raises:
             OSError: The kernel refuses a process.
         """
+        if not self.spares and self.nursery is not None:
+            self.nursery.bear()
         return self.spares.pop(0) if self.spares else self._fork()
+
+    def foresee(self, count: int) -> None:
+        """Have the nursery begin with so many runners, which `take_spare` will be asked for."""
+        with contextlib.suppress(OSError):  # it comes again when one is needed
+            while self.nursery is not None and count > len(self.spares) + self.nursery.expected:
+                if not self.nursery.ask():
+                    return
 
     def give_back(self, spare: Charge) -> None:
         """Keep a runner whose order came to nothing."""
         self.spares.append(spare)
 
-    def refill(self) -> None:
-        """Fork spares up to the setting; a refusal is no harm, the next start tries again."""
-        if not self.preloaded.can_fork or self.preloaded.failure:
-            return
+    @property
+    def lacks_spares(self) -> bool:
+        """True if runners are to be forked ahead."""
+        expected = self.nursery.expected if self.nursery is not None else 0
+        return self._can_fork and len(self.spares) + expected < self.settings.spare_runners
+
+    @property
+    def _can_fork(self) -> bool:
+        return self.preloaded.can_fork and not self.preloaded.failure
+
+    def prepare(self) -> None:
+        """Fork what is to be forked before the first order."""
         try:
-            while len(self.spares) < self.settings.spare_runners:
+            if self.nursery is not None and self._can_fork:
+                self.nursery.open()
+        except OSError as error:
+            log.warning("cannot fork the nursery: %s", error)
+        self.refill()
+
+    def refill(self) -> None:
+        """Fork spares up to the setting; a refusal is no harm, they are only forked later."""
+        try:
+            while self.lacks_spares:
+                if self.nursery is not None and self.nursery.ask():
+                    continue
+                if self.nursery is not None and self.nursery.expected:
+                    break  # the others when these have come
                 self.spares.append(self._fork())
+            self.store.warm_up()
         except OSError as error:
             log.warning("cannot fork a spare: %s", error)
+        except StoreError as error:
+            log.debug("not warmed up: %s", error)
 
     def learn(self, module: str) -> None:
         """Import a module that a web process came to have; spares that were forked before do not know it."""
-        if module in self._learnt:
+        if not module or module in self._learnt:
             return
         self._learnt.add(module)
-        if import_module(module):
+        if self.nursery is not None:
+            self.nursery.close()
+        before = descriptors.open_descriptors()
+        if import_module(module, self.preloaded.patches):
             dispose_engines()
             freeze()
-            self.preloaded = replace(self.preloaded, threads=running_threads())
+            opened = set(descriptors.open_descriptors()).difference(before)
+            inherited = self.preloaded.inherited | opened
+            self.preloaded = replace(self.preloaded, threads=running_threads(), inherited=inherited)
             self.dismiss_spares()
 
     def dismiss_spares(self) -> list[Charge]:
@@ -82,31 +147,52 @@ class Fleet:
             spare.channel.hang_up()
         return spares
 
+    def leave(self) -> None:
+        """End and reap all that waits for orders."""
+        if self.nursery is not None:
+            self.nursery.close()
+        for spare in self.dismiss_spares():
+            process.reap(spare.pid)
+
+    def forget(self, charge: Charge) -> None:
+        """Note that a runner was reaped."""
+        self.children.pop(charge.pid, None)
+        if charge in self.spares:
+            self.spares.remove(charge)
+
+    def _born(self, pid: int, ends: Ends, is_awaited: bool) -> None:
+        charge = self._charge(pid, ends, forked=True)
+        if is_awaited or len(self.spares) < self.settings.spare_runners:
+            self.spares.append(charge)
+        else:
+            charge.channel.hang_up()  # it comes late: we have forked another by then
+
+    def _before_nursery(self) -> tuple[Birth, list[Page]]:
+        self.store.close()
+        return self._birth(), [charge.page for charge in self.children.values()]
+
     def _fork(self) -> Charge:
-        page = Page.anonymous()
-        ours, theirs = socket.socketpair()
-        read, write = os.pipe()
-        birth = runner.Birth(
+        ends = Ends.make(descent.page_name(self.supervisor_id))
+        self.store.close_files()
+        try:
+            pid = forks.fork(partial(run_forked, self._birth(), ends.theirs, ends.write, ends.page))
+        except OSError:
+            ends.close_ours()
+            raise
+        finally:
+            ends.close_theirs()
+        return self._charge(pid, ends, forked=True)
+
+    def _birth(self) -> Birth:
+        return Birth(
             parent=os.getpid(),
-            sock=theirs,
-            page=page,
-            output=write,
+            supervisor_id=self.supervisor_id,
             context=self.preloaded.context,
+            patches=self.preloaded.patches,
             log_level=self.settings.log_level,
             inherited=self.preloaded.inherited,
             descriptor_limit=self.preloaded.descriptor_limit,
         )
-        try:
-            pid = process.fork(partial(runner.run_forked, birth))
-        except OSError:
-            page.close()
-            ours.close()
-            os.close(read)
-            raise
-        finally:
-            theirs.close()
-            os.close(write)
-        return self._charge(pid, page, ours, read, forked=True)
 
     def spawn(self, order: Order) -> Charge:
         """Start a runner in an interpreter of its own; it gets its order like any other.
@@ -114,28 +200,20 @@ class Fleet:
         Raises:
             OSError: The kernel refuses a process or memory.
         """
-        descriptor = os.memfd_create("forktask-page")
-        os.ftruncate(descriptor, PAGE_SIZE)
-        page = Page.from_descriptor(descriptor)
-        ours, theirs = socket.socketpair()
-        read, write = os.pipe()
+        ends = Ends.make(descent.page_name(self.supervisor_id), needs_file=True)
         command = process.command("run", order.id, *order.shell)
+        env = host.exec_environment(os.environ) | {descent.VARIABLE: str(self.supervisor_id)}
         try:
-            pid = process.exec_child(
-                command, stdin=theirs.fileno(), output=write, env=host.exec_environment(os.environ)
-            )
-            socket.send_fds(ours, [b"P"], [descriptor])
-            send_message(ours, self._spawn_config())
+            pid = process.exec_child(command, stdin=ends.theirs.fileno(), output=ends.write, env=env)
+            assert ends.memory is not None
+            socket.send_fds(ends.ours, [b"P"], [ends.memory])
+            send_message(ends.ours, self._spawn_config())
         except OSError:
-            page.close()
-            ours.close()
-            os.close(read)
+            ends.close_ours()
             raise
         finally:
-            os.close(descriptor)
-            theirs.close()
-            os.close(write)
-        return self._charge(pid, page, ours, read, forked=False)
+            ends.close_theirs()
+        return self._charge(pid, ends, forked=False)
 
     def _spawn_config(self) -> dict[str, object]:
         return {
@@ -147,8 +225,14 @@ class Fleet:
             **host.interpreter_state(),
         }
 
-    def _charge(self, pid: int, page: Page, ours: socket.socket, read: int, *, forked: bool) -> Charge:
-        output = OutputReader(read, self.settings.log_limit)
-        charge = Charge(pid=pid, page=page, channel=Channel(ours), output=output, forked=forked)
+    def _charge(self, pid: int, ends: Ends, *, forked: bool) -> Charge:
+        output = OutputReader(ends.read, self.settings.log_limit)
+        try:
+            charge = Charge(pid=pid, page=ends.page, channel=Channel(ends.ours), output=output, forked=forked)
+        except OSError:  # no descriptor left to watch it: it leaves when we hang up
+            ends.close_ours()
+            process.reap(pid)
+            raise
+        self.children[pid] = charge
         self.watch(charge)
         return charge

@@ -5,82 +5,160 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from forktask import clock, host, process, registry
+from forktask import clock, host, registry
 from forktask.errors import StoreError
-from forktask.proof import LAUNCH_GRACE, Witness, identity_of
-from forktask.rows import Request, SupervisorRow
+from forktask.proof import NEVER_TAKEN, Witness, is_left_alone
+from forktask.rows import Request, StatusRow, SupervisorRow
 from forktask.sentences import new_reference, sentence
 from forktask.states import UNDER_WAY, Cause, State
 from forktask.supervisor.address import Address
 from forktask.supervisor.charge import Charge
+from forktask.supervisor.neighbours import Neighbours
 from forktask.supervisor.orders import Orders
+from forktask.supervisor.schedules import Schedules, source_of
+from forktask.supervisor.sources import Shares, Sources
 
 log = logging.getLogger("forktask.supervisor")
 
 LOOK_INTERVAL = 1.0
 RARE_INTERVAL = 5.0
-NEIGHBOUR_GRACE = 10.0
-"""Seconds in which a row is left to the supervisor that its starter rang for, which may just be importing."""
+COMPANY = 60.0
+"""Seconds after the last sight of another supervisor."""
 
 
 class Inspection:
     """Finds what is due, what was asked for, and what is lost."""
 
-    def __init__(self, me: SupervisorRow, orders: Orders, address: Address | None) -> None:
+    def __init__(
+        self, me: SupervisorRow, orders: Orders, address: Address | None, shares: Shares | None = None
+    ) -> None:
         self.me = me
         self.address = address
         self.orders = orders
         self.settings = orders.settings
         self.store = orders.store
         self.fleet = orders.fleet
-        self.witness = Witness(self.store, self.settings.lost_after)
-        self.superseded = False
+        self.witness = Witness(self.store, self.settings)
+        self.neighbours = Neighbours(me, self.store, self.witness, address)
+        self.sources = Sources(me, self.store, self.neighbours, shares)
+        self.is_alone = me.kind == "fork"
+        self.schedules = Schedules(self.store, source_of(me, self.fleet.preloaded))
         self.registered = False
-        self._rare_at = 0.0
+        self.looked_at = clock.monotonic()
+        """When the table was last read to the end; at first: when it began to try."""
+        self.rounds = self.idle_rounds = 0
+        """Looks for what is due, about one a second; the last ones in a row at which there was nothing to do."""
+        # Not at once: the messages that came while the application was imported are read first.
+        self._rare_at = clock.monotonic() + RARE_INTERVAL
+        self._company_until = 0.0
         self._heartbeat_at = 0.0
 
     def register(self) -> bool:
         """Write who we are; nothing may be claimed before. False while the database is away."""
         try:
             self.store.register(self.me)
-            self._count_others()
+            if not self.is_alone:
+                self.neighbours.see()
+                self._count_others()
+                self.sources.see()
         except StoreError as error:
             self.orders.ledger.note_failure(error)
             return False
         self.registered = True
-        self._heartbeat_at = clock.monotonic()
+        self._heartbeat_at = self.looked_at = clock.monotonic()
         return True
 
     def look(self) -> None:
         """Look at everything that a supervisor has to know from the table."""
         try:
-            self._heartbeat()
-            self.see_requests(list(self.fleet.under_way))
-            if self.me.kind == "embedded":
+            self._look_at_own()
+            if not self.is_alone:
                 self._look_after_others()
-            if not self.superseded:
+                self.sources.see()
+            if not self.neighbours.superseded:
+                if not self.is_alone:
+                    self.schedules.look()
                 self.find_due()
+            self.rounds += 1
+            is_idle = not (self.fleet.under_way or self.orders.pending or self.orders.more_in_table)
+            self.idle_rounds = self.idle_rounds + 1 if is_idle else 0
+            self.looked_at = clock.monotonic()
         except StoreError as error:
             self.orders.ledger.note_failure(error)
 
+    def look_at_own(self) -> None:
+        """Look at nothing but what is here: who was told to end says that it lives until all of it has ended."""
+        try:
+            self._look_at_own()
+        except StoreError as error:
+            self.orders.ledger.note_failure(error)
+
+    def _look_at_own(self) -> None:
+        self._heartbeat()
+        self.see_requests(list(self.fleet.under_way))
+        self.orders.see_held()
+
     def find_due(self) -> None:
-        """Take rows whose time has come while there are places; only the embedded supervisor's duty."""
-        if self.me.kind == "fork":
+        """Take rows whose time has come while there are places; not where one order is all that there is to do."""
+        if self.is_alone:
             return
         self.orders.more_in_table = True
         places = self.orders.free_places
         if places <= 0:
             return
-        found = self.store.due(registry.names(), places)
+        found = self.sources.due(places)
         self.orders.more_in_table = len(found) >= places
-        neighbours = self.address is not None and self.address.has_neighbours()
-        self.orders.take_due([row for row in found if not (neighbours and self._may_be_for_another(row[0]))])
+        self.orders.take_due(found)
 
-    def _may_be_for_another(self, status_id: UUID) -> bool:
-        """Return True for a young row that we were not rung for: another version or environment may be meant."""
-        created_at = (status_id.int >> 80) / 1000  # an id begins with its time (RFC 9562)
-        is_young = clock.now().timestamp() - created_at < NEIGHBOUR_GRACE
-        return is_young and str(status_id) not in self.orders.left_in_table
+    def look_in_queues(self) -> None:
+        """Find what is due at once, since somebody says that there is something."""
+        if not self.registered:
+            return
+        try:
+            self.sources.see()
+            self.find_due()
+        except StoreError as error:
+            self.orders.ledger.note_failure(error)
+
+    def start_pending(self) -> None:
+        """Start what may be started now; one supervisor of this host at a time counts the places and takes them."""
+        if not self.orders.has_ready:
+            return
+        if self.orders.more_in_table and not self.is_alone and not self.neighbours.superseded:
+            self.orders.queue_up()
+            try:
+                self.find_due()
+            except StoreError as error:
+                self.orders.ledger.note_failure(error)
+        if self.address is None or not self._has_company(self.address):
+            self.orders.start_pending()
+            return
+        with self.address.turn() as mine:
+            if not mine:
+                return
+            try:
+                self._count_others()
+            except StoreError as error:
+                self.orders.ledger.note_failure(error)
+            else:
+                self.orders.start_pending()
+
+    def _has_company(self, address: Address) -> bool:
+        """Return True if others may run tasks here; one that was told to end still does after it has left its name."""
+        if address.neighbours():
+            self._company_until = clock.monotonic() + COMPANY
+        return clock.monotonic() < self._company_until
+
+    def is_awaited(self) -> bool:
+        """Return True if a row waits, now or for a later time, that nobody else would start."""
+        try:
+            if self.is_alone or self.neighbours.superseded:
+                return False
+            self.sources.see()
+            return self.sources.is_awaited()
+        except StoreError as error:
+            self.orders.ledger.note_failure(error)
+            return False
 
     def see_requests(self, status_ids: list[UUID]) -> None:
         """Do what was asked for: cancel, pause, resume; and end runners whose row is no longer ours."""
@@ -123,15 +201,6 @@ class Inspection:
                 self.store.register(self.me)
             self._heartbeat_at = clock.monotonic()
 
-    def _is_superseded(self) -> bool:
-        newest = self.store.newest_supervisor(self.me.application, self.me.boot_id)
-        return (
-            newest is not None
-            and newest.version != self.me.version
-            and newest.started_at > self.me.started_at
-            and process.is_alive(identity_of(newest)) is not False
-        )
-
     def _look_after_others(self) -> None:
         for row in self.store.under_way(not_by=self.me.id):
             self.witness.check(row)
@@ -139,19 +208,22 @@ class Inspection:
         if clock.monotonic() < self._rare_at:
             return
         self._rare_at = clock.monotonic() + RARE_INTERVAL
-        self.superseded = self._is_superseded()
-        self._retire_the_dead()
+        self.neighbours.see()
         for row in self.store.bound():
-            self.witness.check_waiting(row)
-        if self._is_alone():
-            self._fail_unknown()
+            self._check_bound(row)
+        self._fail_unknown()
 
-    def _is_alone(self) -> bool:
-        """Return True if no other supervisor lives, which may know tasks that we do not, and have no place just now."""
-        return all(row.id == self.me.id or self.witness.death_of(row.id) for row in self.store.supervisors())
+    def _check_bound(self, row: StatusRow) -> None:
+        """Give up what cannot be started any more: of our own rows we know whether the order ever came."""
+        if self.address is None or row.destination != self.me.name or row.supervisor_id is not None:
+            self.witness.check_waiting(row)
+        elif is_left_alone(row) and not self.orders.keeps(row.id):
+            self.witness.give_up(row, NEVER_TAKEN)
 
     def _fail_unknown(self) -> None:
-        for status_id, attempt, task in self.store.unknown(registry.names(), LAUNCH_GRACE):
+        """Only those of our application; those of nobody while no other lives, which may know them."""
+        found = self.store.unknown(self.neighbours.scope(), of_nobody=self.neighbours.alone)
+        for status_id, attempt, task in found:
             self.store.fail_launch(
                 status_id,
                 attempt,
@@ -163,13 +235,5 @@ class Inspection:
 
     def _count_others(self) -> None:
         """Note how many runners of other supervisors take up places on this host."""
-        if self.me.kind == "embedded":
-            running = self.store.count_running(host.boot_id())
-            self.orders.running_elsewhere = max(0, running - len(self.fleet.under_way))
-
-    def _retire_the_dead(self) -> None:
-        """Say of supervisors that were killed here, and left nothing under way, that they are no more."""
-        watching = {row.supervisor_id for row in self.store.under_way()}
-        for supervisor in self.store.supervisors():
-            if supervisor.id not in watching and process.is_alive(identity_of(supervisor)) is False:
-                self.store.retire(supervisor.id)
+        own = len(self.fleet.under_way) + len(self.orders.ledger.ends)  # ended, but the table does not say so yet
+        self.orders.running_elsewhere = max(0, self.store.count_running(host.boot_id()) - own)

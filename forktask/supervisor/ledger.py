@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from forktask import clock
 from forktask.errors import StoreError
-from forktask.rows import End, LogRow
+from forktask.rows import End, LogRow, Sample
+from forktask.sentences import new_reference
 from forktask.states import Cause, State
 from forktask.store import Store
 from forktask.supervisor.charge import Charge
@@ -18,6 +19,9 @@ log = logging.getLogger("forktask.supervisor")
 
 PAUSE_AFTER_ERROR = 1.0
 """Seconds without a further attempt after the database did not answer: each one may wait two."""
+
+
+REFUSED = "the database refused what the task gave; the log of its supervisor says why"
 
 
 class Ledger:
@@ -63,28 +67,50 @@ class Ledger:
             if error.transient:
                 self.note_failure(error)
                 return [], set()
-            return self._write_singly(error), set()
+            return self._write_singly(error, samples), set()
         for charge, (version, _) in samples:
             charge.written(version)
         self.ends, self.output = [], []
         return ends, refused - {end.status_id for end in ends}
 
-    def _write_singly(self, error: StoreError) -> list[End]:
-        """One row that the database will never take must not keep back the others."""
-        log.error("the database refuses a write: %s", error)
-        for row in self.output:
-            self._accepts([], [row])
-        self.output = []
-        for end in self.ends:
-            if not self._accepts([end], []) and not self._accepts([without_content(end)], []):
-                log.error("the end of id=%s attempt=%d cannot be written", end.status_id, end.attempt)
-        ends, self.ends = self.ends, []
-        return ends
+    def _write_singly(self, error: StoreError, samples: list[tuple[Charge, tuple[int, Sample]]]) -> list[End]:
+        """One row that the database will never take must not keep back the others.
 
-    def _accepts(self, ends: list[End], output: list[LogRow]) -> bool:
+        If the database goes away meanwhile, what is left is kept.
+        """
+        log.error("the database refuses a write: %s", error)
+        written: list[End] = []
         try:
-            self.store.save([], ends, output)
+            while self.output:
+                self._accepts(output=self.output[:1])
+                del self.output[0]
+            for charge, (version, sample) in samples:
+                self._accepts(samples=[sample])
+                charge.written(version)
+            while self.ends:
+                self._write_end(self.ends[0])
+                written.append(self.ends.pop(0))
+        except StoreError as gone:
+            self.note_failure(gone)
+        return written
+
+    def _write_end(self, end: End) -> None:
+        if not self._accepts(ends=[end]) and not self._accepts(ends=[without_content(end)]):
+            log.error("the end of id=%s attempt=%d cannot be written", end.status_id, end.attempt)
+
+    def _accepts(
+        self, *, samples: Sequence[Sample] = (), ends: Sequence[End] = (), output: Sequence[LogRow] = ()
+    ) -> bool:
+        """Write it; return False if it is refused.
+
+        Raises:
+            StoreError: The database is away: it may take it later.
+        """
+        try:
+            self.store.save(samples, ends, output)
         except StoreError as error:
+            if error.transient:
+                raise
             log.error("refused: %s", error)
             return False
         return True
@@ -98,7 +124,8 @@ def without_content(end: End) -> End:
         cause=end.cause or Cause.EXCEPTION,
         result=None,
         error="The result could not be stored." if end.state is State.COMPLETED else "This failed.",
-        traceback=None,
+        reference=new_reference() if end.state is State.COMPLETED else end.reference,
+        traceback=REFUSED,
         error_class=None,
         exit_code=None,
         signal=None,

@@ -11,24 +11,27 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
-from forktask import clock, memory, process
+from forktask import clock, process
 from forktask.config import Settings
 from forktask.errors import StoreError
-from forktask.rows import SupervisorRow
-from forktask.states import Cause, StartMethod
+from forktask.rows import End, SupervisorRow
+from forktask.states import Cause
 from forktask.store import Store
 from forktask.supervisor.address import Address
 from forktask.supervisor.charge import Charge, Order
 from forktask.supervisor.clients import Clients
-from forktask.supervisor.ending import Circumstances, cause_of, end_of
+from forktask.supervisor.ending import conclude
 from forktask.supervisor.fleet import Fleet
 from forktask.supervisor.inspection import LOOK_INTERVAL, Inspection
 from forktask.supervisor.ledger import Ledger
 from forktask.supervisor.orders import Orders
 from forktask.supervisor.preload import Preloaded
+from forktask.supervisor.sources import Shares
 
 log = logging.getLogger("forktask.supervisor")
 
+REFILL_AFTER = 0.01
+"""Seconds from a start to the fork of the next spare, which takes as long as all of the start."""
 READS_AT_END = 8
 """What a pipe holds is 64 KiB; more can only come from a grandchild that writes on."""
 
@@ -39,22 +42,37 @@ class Supervisor:
     Args:
         me: The row of this supervisor; its `kind` is embedded, private or fork.
         address: Where web processes find it; None for a private one.
+        shares: The queues of a worker.
     """
 
     def __init__(
-        self, *, settings: Settings, store: Store, preloaded: Preloaded, me: SupervisorRow, address: Address | None
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        preloaded: Preloaded,
+        me: SupervisorRow,
+        address: Address | None,
+        shares: Shares | None = None,
     ) -> None:
         self.settings = settings
         self.me = me
         self.address = address
         self.selector = selectors.DefaultSelector()
         self.ledger = Ledger(store)
-        self.fleet = Fleet(settings, preloaded, self._watch)
+        self.fleet = Fleet(
+            settings=settings,
+            store=store,
+            preloaded=preloaded,
+            supervisor_id=me.id,
+            watch=self._watch,
+            selector=None if me.kind == "fork" else self.selector,
+        )
         self.orders = Orders(settings, self.fleet, self.ledger, me.id)
-        self.inspection = Inspection(me, self.orders, address)
+        self.inspection = Inspection(me, self.orders, address, shares)
         self.clients = Clients(self.selector, me.id, self.take_message)
-        self.stopping = False
-        self._sample_at = self._look_at = 0.0
+        self.stopping, self.exit_code = False, 0
+        self._sample_at = self._look_at = self._refill_at = 0.0
         self._idle_since = clock.monotonic()
 
     def run(self) -> None:
@@ -62,7 +80,7 @@ class Supervisor:
         self._listen_to_signals()
         if self.address is not None:
             self.clients.listen(self.address.listener)
-        self.fleet.refill()
+        self.fleet.prepare()
         log.info("ready kind=%s pid=%d version=%s", self.me.kind, os.getpid(), self.me.version)
         while not self._is_finished():
             for key, _ in self.selector.select(self._patience()):
@@ -72,23 +90,15 @@ class Supervisor:
         self._leave()
 
     def take_message(self, message: list[Any]) -> None:
-        """Act on a message of a web process."""
+        """Act on a message of a web process; see `clients`."""
         if message[0] == "start" and not self.stopping:
-            arguments = message[3] if len(message) > 3 else {}
-            method = arguments.get("start_method")
-            self.orders.take(
-                Order(
-                    id=message[1],
-                    task=message[2],
-                    module=arguments.get("module", ""),
-                    start_method=StartMethod(method) if method else None,
-                    shell=tuple(arguments.get("shell", ())),
-                    private=arguments.get("private", {}),
-                    bound=bool(arguments.get("bound")),
-                )
-            )
+            self.orders.take(Order.of_message(message))
+        elif message[0] == "due" and not self.stopping:
+            self.fleet.learn(message[1])
+            self.inspection.look_in_queues()
         elif message[0] == "look":
             try:
+                self.orders.see_held()
                 self.inspection.see_requests([UUID(message[1])])
             except StoreError as error:
                 self.ledger.note_failure(error)
@@ -104,6 +114,8 @@ class Supervisor:
         due = [self._look_at]
         if self.fleet.under_way or self.orders.pending or not self.ledger.is_empty:
             due.append(self._sample_at)
+        if self.fleet.lacks_spares and not self.stopping:
+            due.append(self._refill_at)
         due += [moment for charge in self.fleet.under_way.values() if (moment := charge.next_moment) is not None]
         return max(0.0, min(due) - now)
 
@@ -116,21 +128,31 @@ class Supervisor:
                 charge.deadline = None
                 charge.begin_stop(Cause.TIMEOUT, self.settings.stop_timeout)
             charge.advance_stop(self.settings.stop_timeout)
-        if self.inspection.registered and not self.stopping:
-            self.orders.start_pending()
+        if self.inspection.registered and self._may_start:
+            self._start_pending()
         for charge in self.fleet.under_way.values():
             self._attend(charge)
         if self.ledger.ends or now >= self._sample_at:
             self._sample_at = now + self.settings.sample_interval
-            self._write()
+            for charge in self.fleet.under_way.values():
+                charge.ask_if_silent()
+            self._guarded(self._write)
         if now >= self._look_at and self.inspection.registered and self.ledger.is_open:
             self._look_at = now + LOOK_INTERVAL
-            self.inspection.look() if not self.stopping else self.inspection.see_requests(list(self.fleet.under_way))
+            self.inspection.look() if not self.stopping else self.inspection.look_at_own()
             self._keep_files()
         elif now >= self._look_at:
             self._look_at = now + LOOK_INTERVAL
-        if not self.stopping:
+        if self.fleet.lacks_spares and now >= self._refill_at and not self.stopping:
+            self._refill_at = now + LOOK_INTERVAL  # where the kernel refuses one
             self.fleet.refill()
+
+    def _start_pending(self) -> None:
+        """Start what waits; the next fork comes when those that were started have had the processor."""
+        before = len(self.fleet.spares)
+        self.inspection.start_pending()
+        if len(self.fleet.spares) < before:
+            self._refill_at = clock.monotonic() + REFILL_AFTER
 
     def _write(self) -> None:
         ends, refused = self.ledger.write(list(self.fleet.under_way.values()))
@@ -145,7 +167,7 @@ class Supervisor:
                 self.inspection.find_due()
             except StoreError as error:
                 self.ledger.note_failure(error)
-            self.orders.start_pending()
+            self.inspection.start_pending()
 
     def _watch(self, charge: Charge) -> None:
         register = self.selector.register
@@ -181,13 +203,11 @@ class Supervisor:
         """The runner's process is over: collect all that it left, and write its end."""
         for descriptor in (charge.pidfd, charge.channel.fileno(), charge.output.fileno()):
             self._forget(descriptor)
-        charge.output.drain(READS_AT_END)
-        charge.hear()
+        self._guarded(lambda: charge.output.drain(READS_AT_END))
+        self._guarded(charge.hear)
         exit = process.reap(charge.pid)
-        if charge.row is None:
-            if charge in self.fleet.spares:
-                self.fleet.spares.remove(charge)
-        else:
+        self.fleet.forget(charge)
+        if charge.row is not None:
             self._conclude(charge, exit)
         charge.close()
 
@@ -195,9 +215,7 @@ class Supervisor:
         assert charge.row is not None
         if self.fleet.under_way.get(charge.row.id) is charge:
             del self.fleet.under_way[charge.row.id]
-        kills = memory.out_of_memory_kills()
-        earlier = self._memory_attempts(charge) if cause_of(charge, exit, kills) is Cause.OUT_OF_MEMORY else 0
-        end = end_of(charge, exit, Circumstances(kills, earlier))
+        end = conclude(charge, exit, self.ledger.store)
         log.info(
             "ended task=%s id=%s attempt=%d pid=%d state=%s cause=%s exit=%s signal=%s",
             charge.row.task, end.status_id, end.attempt, charge.pid, end.state, end.cause, end.exit_code, end.signal,
@@ -206,40 +224,55 @@ class Supervisor:
             return
         self.ledger.output += charge.output.rows(end.status_id, end.attempt, last=True)
         self.ledger.ends.append(end)
-        self.orders.after_end(charge, end)
+        self._after_end(charge, end)
 
-    def _memory_attempts(self, charge: Charge) -> int:
-        assert charge.row is not None
-        try:
-            return sum(row.cause is Cause.OUT_OF_MEMORY for row in self.ledger.store.attempts(charge.row.id))
-        except StoreError:
-            return charge.row.attempt - 1
+    def _after_end(self, charge: Charge, end: End) -> None:
+        self.orders.after_end(charge, end)
 
     def _listen_to_signals(self) -> None:
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an application that ignores it would have the kernel reap
         signal.set_wakeup_fd(write)
         self.selector.register(read, selectors.EVENT_READ, lambda: os.read(read, 64))
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
+    @property
+    def _may_start(self) -> bool:
+        return not self.stopping
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self.fleet.under_way or not self.ledger.is_empty)
+
     def _is_finished(self) -> bool:
-        busy = bool(self.fleet.under_way or not self.ledger.is_empty)
         if self.stopping:
             self._withdraw()
-            for charge in self.fleet.under_way.values():
-                charge.begin_stop(Cause.INTERRUPTED, self.settings.stop_timeout)
-            return not busy
-        more = self.orders.more_in_table and not self.inspection.superseded
-        if busy or more or self.orders.pending or self.clients.connected:
+            self._end_runners()
+            return not self._is_busy
+        return self._is_done()
+
+    def _end_runners(self) -> None:
+        for charge in self.fleet.under_way.values():
+            charge.begin_stop(Cause.INTERRUPTED, self.settings.stop_timeout)
+
+    def _is_done(self) -> bool:
+        """Return True if this supervisor, which was not told to end, is needed no more."""
+        superseded = self.inspection.neighbours.superseded
+        more = self.orders.more_in_table and not superseded
+        if self._is_busy or more or self.orders.pending or self.orders.held or self.clients.connected:
             self._idle_since = clock.monotonic()
             return False
         if self.me.kind == "fork":
             return True
-        if not self.inspection.superseded and clock.monotonic() - self._idle_since < self.settings.idle_exit:
+        if not superseded and clock.monotonic() - self._idle_since < self.settings.idle_exit:
+            return False
+        if self.inspection.is_awaited():
+            self._idle_since = clock.monotonic()
             return False
         return self.address is None or not self.address.is_wanted(self.clients)
 
@@ -251,10 +284,9 @@ class Supervisor:
             self.address = None
 
     def _leave(self) -> None:
-        """End and reap the spares, say in the table that we left."""
+        """End and reap what waits for orders, say in the table that we left."""
         self._withdraw()
-        for spare in self.fleet.dismiss_spares():
-            process.reap(spare.pid)
+        self.fleet.leave()
         if self.inspection.registered:
             try:
                 self.ledger.store.retire(self.me.id)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from forktask import clock, registry
+from forktask import clock, process, registry
 from forktask.config import Settings
+from forktask.definition import TaskDefinition
 from forktask.errors import StoreError
-from forktask.rows import Claim, End, StatusRow
+from forktask.proof import runner_of
+from forktask.rows import Claim, Due, End, StatusRow
 from forktask.sentences import new_reference, sentence
 from forktask.states import Cause, StartMethod, State
 from forktask.supervisor.charge import Charge, Order
@@ -23,8 +25,8 @@ log = logging.getLogger("forktask.supervisor")
 class Orders:
     """Orders that were received, and their start while there are places.
 
-    Orders with arguments ("bound") live here alone and wait for a place; all others also stand in the
-    table and are found there.
+    Orders with arguments ("bound") live here alone: they wait for a place, or are `held` while their row is paused;
+    all others also stand in the table and are found there.
     """
 
     def __init__(self, settings: Settings, fleet: Fleet, ledger: Ledger, supervisor_id: UUID) -> None:
@@ -33,22 +35,31 @@ class Orders:
         self.ledger = ledger
         self.store = ledger.store
         self.supervisor_id = supervisor_id
+        self.processes = settings.max_running
+        """Most runners of this supervisor alone."""
+        self.remaining: int | None = None
+        """How many may still begin before it ends; None: any number."""
         self.pending: dict[str, Order] = {}
         self.more_in_table = False
         self.running_elsewhere = 0
-        self.left_in_table: set[str] = set()
+        self.held: dict[UUID, Order] = {}
         self._adopted: set[str] = set()
         self._unreleased: dict[UUID, int] = {}
+        self._doubtful: list[tuple[Order, Charge]] = []
+        """Claims of which nobody knows whether they were committed."""
 
     @property
     def places(self) -> int:
-        """How many runners may still begin on this host."""
-        return max(0, self.settings.max_running - len(self.fleet.under_way) - self.running_elsewhere)
+        """How many runners may still begin."""
+        own = len(self.fleet.under_way)
+        of_host = self.settings.max_running - own - self.running_elsewhere
+        return max(0, min(of_host, self.processes - own, of_host if self.remaining is None else self.remaining))
 
     def _ready(self) -> list[Order]:
         now = clock.monotonic()
         unwritten = {str(end.status_id) for end in self.ledger.ends}  # their rows still say that they run
-        return [order for order in self.pending.values() if order.not_before <= now and order.id not in unwritten]
+        unsure = unwritten.union(order.id for order, _ in self._doubtful)
+        return [order for order in self.pending.values() if order.not_before <= now and order.id not in unsure]
 
     @property
     def free_places(self) -> int:
@@ -59,19 +70,36 @@ class Orders:
         """Note an order; `start_pending` starts it."""
         self.pending[order.id] = order
 
-    def take_due(self, found: Sequence[tuple[UUID, str]]) -> None:
-        """Note rows that were found in the table, each with its task."""
-        for status_id, task in found:
-            self.left_in_table.discard(str(status_id))
-            self.pending.setdefault(str(status_id), Order(id=str(status_id), task=task))
+    def take_due(self, found: Sequence[Due]) -> None:
+        """Note rows that were found in the table."""
+        for row in found:
+            order = Order(id=str(row.id), task=row.task, start_method=row.start_method, found=True)
+            self.pending.setdefault(order.id, order)
+
+    def queue_up(self) -> None:
+        """Leave to the table what came after rows that wait there; it is found when it is its turn."""
+        for order in list(self.pending.values()):
+            if not (order.bound or order.found) and registry.find(order.task) is not None:
+                del self.pending[order.id]
+
+    def keep_bound(self) -> None:
+        """Leave to the table, and to others, whatever stands there."""
+        self.more_in_table = False
+        for order in list(self.pending.values()):
+            if not order.bound:
+                del self.pending[order.id]
+
+    @property
+    def has_ready(self) -> bool:
+        """True if something is to be started or given back, and the database may be asked."""
+        return self.ledger.is_open and bool(self._ready() or self._unreleased or self._doubtful)
 
     def start_pending(self) -> None:
         """Start what may be started now."""
-        ready = self._ready()
-        if not (ready or self._unreleased) or not self.ledger.is_open:
-            return
-        chosen = ready[: self.places]
         try:
+            self._settle_doubts()
+            ready = self._ready()
+            chosen = ready[: self.places]
             self._release()
             if chosen:
                 self._start(chosen)
@@ -84,12 +112,39 @@ class Orders:
         for order in orders:
             if not order.bound:
                 del self.pending[order.id]
-                self.left_in_table.add(order.id)
                 self.more_in_table = True
         new = [order for order in orders if order.bound and order.id not in self._adopted]
         if new:
             self.store.adopt([UUID(order.id) for order in new], self.supervisor_id)
             self._adopted.update(order.id for order in new)
+
+    def keeps(self, status_id: UUID) -> bool:
+        """Return True if the order is here, to be started or under way."""
+        return str(status_id) in self.pending or status_id in self.held or status_id in self.fleet.under_way
+
+    def see_held(self) -> None:
+        """Let bound orders go whose row is no longer paused, and forget those that have ended."""
+        if not self.held:
+            return
+        states = {request.id: request.state for request in self.store.requests(list(self.held))}
+        for status_id in list(self.held):
+            if states.get(status_id) is State.PAUSED:
+                continue
+            order = self.held.pop(status_id)
+            if states.get(status_id) is State.QUEUED:
+                self.take(order)
+            else:
+                self._drop(order)
+
+    def _drop(self, order: Order) -> None:
+        """Forget an order that will not be started."""
+        self.pending.pop(order.id, None)
+        self._adopted.discard(order.id)
+
+    def _hold(self, order: Order) -> None:
+        """Keep an order that could not be claimed, if it is here alone: the row may be paused."""
+        if order.bound:
+            self.held[UUID(order.id)] = order
 
     def _start(self, orders: list[Order]) -> None:
         if self.fleet.preloaded.failure:
@@ -98,8 +153,10 @@ class Orders:
         known = [order for order in orders if self._is_known(order)]
         charges: list[tuple[Order, Charge]] = []
         refusal = None
+        needed = sum(not self._needs_interpreter(order) for order in known)
         try:
             for order in known:
+                self.fleet.foresee(needed - sum(charge.forked for _, charge in charges))
                 charges.append((order, self._runner_for(order)))
         except OSError as error:
             refusal = error
@@ -141,27 +198,59 @@ class Orders:
         try:
             rows = {row.id: row for row in self.store.claim(claims)}
         except StoreError:
-            for _, charge in charges:
-                self._dismiss(charge)
+            self._doubtful += charges  # it may have been committed, and the answer was lost
             raise
+        self._claimed(charges, rows)
+
+    def _settle_doubts(self) -> None:
+        """See what became of claims that were not answered."""
+        if not self._doubtful:
+            return
+        rows = {order.id: self.store.get(UUID(order.id)) for order, _ in self._doubtful}
+        charges, self._doubtful = self._doubtful, []
+        claimed: dict[UUID, StatusRow] = {}
+        for order, charge in charges:
+            row = rows[order.id]
+            if row is None or row.supervisor_id != self.supervisor_id or runner_of(row) != charge.identity:
+                self._dismiss(charge)
+            elif process.is_alive(charge.identity):
+                claimed[row.id] = row
+            else:
+                self._unreleased[row.id] = row.attempt
+        self._claimed([(order, charge) for order, charge in charges if UUID(order.id) in claimed], claimed)
+
+    def _claimed(self, charges: list[tuple[Order, Charge]], rows: Mapping[UUID, StatusRow]) -> None:
+        """Hand the rows over that were claimed."""
         for order, charge in charges:
             self.pending.pop(order.id, None)
             row = rows.get(UUID(order.id))
             definition = registry.find(row.task) if row is not None else None
             if row is None:
                 self._dismiss(charge)
+                self._hold(order)
             elif definition is None:
                 self._dismiss(charge)
                 self._unreleased[row.id] = row.attempt
-            elif row.start_method is not None and not order.bound:
+            elif row.bound and not order.bound:
                 self._dismiss(charge)
                 self._fail_one(row, "its arguments were handed over once and are stored nowhere")
             else:
                 if (older := self.fleet.under_way.get(row.id)) is not None:
                     older.give_up()
                 self.fleet.under_way[row.id] = charge
-                charge.begin(row, order, definition)
+                self._begin(charge, row, order, definition)
         self._release()
+
+    def _begin(self, charge: Charge, row: StatusRow, order: Order, definition: TaskDefinition) -> None:
+        """Hand the row over; what goes wrong with one must leave no other without its runner."""
+        self._adopted.discard(order.id)
+        if self.remaining is not None:
+            self.remaining -= 1
+        try:
+            charge.begin(row, order, definition)
+        except Exception:  # whatever it is, the runner's end tells it
+            log.exception("cannot hand over id=%s", row.id)
+            charge.kill()
 
     def _release(self) -> None:
         """Give back rows that were claimed in vain; kept until the database takes it."""
@@ -181,7 +270,7 @@ class Orders:
             row = self.store.get(UUID(order.id))
             if row is not None and row.state is State.QUEUED:
                 self._fail_one(row, detail)
-            self.pending.pop(order.id, None)
+            self._drop(order)
 
     def _fail_one(self, row: StatusRow, detail: str) -> None:
         self.store.fail_launch(

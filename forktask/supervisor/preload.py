@@ -10,11 +10,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Engine
 
-from forktask import application, descriptors, place, process, registry
+from forktask import application, descriptors, native, place, process, registry
 
 log = logging.getLogger("forktask.supervisor")
 
@@ -28,6 +29,7 @@ class Preloaded:
 
     Attributes:
         threads: Names of threads that run after it; then no runner can be forked from here.
+        patches: What it made of Python's own modules; in force in the runners.
         inherited: Descriptors that the application opened.
         failure: Traceback, if it could not be imported.
     """
@@ -35,6 +37,7 @@ class Preloaded:
     reference: str
     context: place.Context
     threads: tuple[str, ...] = ()
+    patches: native.Patches = field(default_factory=native.Patches)
     inherited: frozenset[int] = frozenset()
     failure: str | None = None
     descriptor_limit: tuple[int, int] = field(default_factory=lambda: resource.getrlimit(resource.RLIMIT_NOFILE))
@@ -53,16 +56,18 @@ def preload(reference: str, modules: Sequence[str] = ()) -> Preloaded:
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     ours = set(descriptors.open_descriptors())
+    patches = native.Patches()
     place.set_preloading(True)
     try:
-        loaded = application.load(reference)
+        with patches.in_force():
+            loaded = application.load(reference)
     except BaseException:  # the application's code, which may also call sys.exit()
         log.exception("cannot import application=%s", reference)
         return Preloaded(reference=reference, context=place.context_of(None), failure=traceback.format_exc())
     finally:
         place.set_preloading(False)
     for module in modules:
-        import_module(module)
+        import_module(module, patches)
     dispose_engines()
     inherited = frozenset(set(descriptors.open_descriptors()) - ours)
     raise_descriptor_limit(limit)
@@ -70,6 +75,7 @@ def preload(reference: str, modules: Sequence[str] = ()) -> Preloaded:
         reference=reference,
         context=place.context_of(loaded),
         threads=running_threads(),
+        patches=patches,
         inherited=inherited,
         descriptor_limit=limit,
     )
@@ -84,11 +90,12 @@ def preload(reference: str, modules: Sequence[str] = ()) -> Preloaded:
     return preloaded
 
 
-def import_module(name: str) -> bool:
+def import_module(name: str, patches: native.Patches | None = None) -> bool:
     """Import a module that defines tasks; return False, and log why, if that fails."""
     place.set_preloading(True)
     try:
-        importlib.import_module(name)
+        with nullcontext() if patches is None else patches.in_force():
+            importlib.import_module(name)
     except BaseException:  # the application's code, which may also call sys.exit()
         log.warning("cannot import module=%s, where a web process has tasks", name, exc_info=True)
         return False

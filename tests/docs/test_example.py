@@ -39,7 +39,7 @@ def test_the_example_of_the_readme_shows_a_bar_that_moves_and_ends(server: str, 
         assert any(0 < share < 100 for share in shares)
         assert shares == sorted(shares)
         assert (seen[-1]["percent"], seen[-1]["done"], seen[-1]["message"]) == (100, 12, "Adding up the year")
-        assert "hx-get" not in browser.get(path, **{"HX-Request": "true"})
+        assert "data-forktask-next" not in browser.get(path, **{"HX-Request": "true"})
         assert "Adding up the year" in browser.get("/")
 
 
@@ -49,7 +49,7 @@ def test_the_example_of_the_readme_is_short() -> None:
 
 
 def address(page: str) -> str:
-    """Return where the bar of a page asks for its next version."""
-    found = re.search(r'hx-get="([^"]+)"', page)
+    """Return the address of the bar of a page."""
+    found = re.search(r'class="forktask-refresh" href="([^"]+)"', page)
     assert found, page
     return found[1]

@@ -9,7 +9,7 @@ from dataclasses import fields
 
 import pytest
 
-from forktask.config import PREFIX, Settings
+from forktask.config import OTHER_NAMES, PREFIX, Settings
 from forktask.host import VOLATILE
 from forktask.host.environment import SERVER
 from forktask.sentences import sentence
@@ -69,7 +69,7 @@ def test_operations_lists_the_environment_that_is_removed_or_ignored() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_that_a_page_names_exist(page: str) -> None:
-    known = {f"{PREFIX}{field.name.upper()}" for field in fields(Settings)} | {"FORKTASK_DEBUG_RUNNER"}
+    known = {f"{PREFIX}{field.name.upper()}" for field in fields(Settings)} | OTHER_NAMES
     assert set(re.findall(rf"\b{PREFIX}[A-Z_]+", read(page))) <= known
 
 

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from tests.e2e.serving import ROOT, Server
 from tests.waiting import wait_until
 
 CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
+PATIENCE = 60.0
+"""Seconds: the machine may be busy with other tests."""
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
@@ -28,7 +30,7 @@ def browser() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         missing = f"there is no browser at {CHROMIUM}: apt-get install chromium"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -38,7 +40,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     yield context
     context.close()
 
@@ -70,6 +72,16 @@ def steered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield server
     server.stop()
     server.wait_for_tasks()
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The site of gallery.py."""
+    folder = tmp_path_factory.mktemp("gallery")
+    server = Server("tests.e2e.gallery:app", folder, {"GALLERY_FOLDER": str(folder)})
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +124,9 @@ def writing_end(path: Path) -> int | None:
         return None
 
 
+Steer = Callable[[], Steered]
+
+
 @pytest.fixture
 def steer(steered: Server, page: Page, tmp_path: Path) -> Iterator[Any]:
     """Return a function that starts a task, as the person of `page`; all are ended after the test."""
@@ -121,7 +136,7 @@ def steer(steered: Server, page: Page, tmp_path: Path) -> Iterator[Any]:
         path = tmp_path / f"pipe{len(tasks)}"
         os.mkfifo(path)
         status_id = page.request.post(f"{steered.url}/start", form={"pipe": str(path)}).text()
-        pipe = wait_until(lambda: writing_end(path), 30, "the task to open its pipe")
+        pipe = wait_until(lambda: writing_end(path), PATIENCE, "the task to open its pipe")
         assert pipe is not None
         tasks.append(Steered(status_id, pipe))
         return tasks[-1]
@@ -131,3 +146,35 @@ def steer(steered: Server, page: Page, tmp_path: Path) -> Iterator[Any]:
         with suppress(BrokenPipeError):  # it ended by itself
             task.tell(end=True)
         os.close(task.pipe)
+
+
+Pay = Callable[..., Steered]
+
+
+@pytest.fixture
+def pay(steered: Server, page: Page, tmp_path: Path) -> Iterator[Pay]:
+    """Return a function that fills in the form, presses the button, and gives the task of the page that follows."""
+    pipes: list[int] = []
+
+    def press(query: str = "", tab: Page = page) -> Steered:
+        path = tmp_path / f"pipe{len(pipes)}"
+        os.mkfifo(path)
+        fill(tab, steered, path, query)
+        tab.get_by_role("button", name="Pay").click()
+        status = tab.locator("[data-forktask-focus]").get_attribute("data-forktask-status")
+        pipe = wait_until(lambda: writing_end(path), PATIENCE, "the task to open its pipe")
+        assert status is not None
+        assert pipe is not None
+        pipes.append(pipe)
+        return Steered(status, pipe)
+
+    yield press
+    for pipe in pipes:
+        with suppress(BrokenPipeError):
+            Steered("", pipe).tell(end=True)
+        os.close(pipe)
+
+
+def fill(page: Page, server: Server, pipe: Path, query: str = "") -> None:
+    page.goto(f"{server.url}/pay?{query}")
+    page.get_by_label("Pipe").fill(str(pipe))

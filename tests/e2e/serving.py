@@ -61,7 +61,7 @@ class Server:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
-        found = wait_until(lambda: self._listening(begin), 30, "the server to listen")
+        found = wait_until(lambda: self._listening(begin), 60, "the server to listen")
         self.port = int(found)
 
     def stop(self) -> None:

@@ -39,6 +39,7 @@ def test_the_example_is_imported_before_ones_eyes(page: Page, demo: Server) -> N
     imported = press(page, "import")
     expect(imported).to_contain_text("Done", timeout=60_000)
     expect(imported).to_contain_text("200,000 rows in 6 columns")
+    expect(imported.locator(".forktask-step-done")).to_have_count(3)
     expect(imported.get_by_role("row", name="city")).to_contain_text("Zürich")
     shares = page.evaluate("window.shares")
     assert len(shares) > 2
@@ -58,6 +59,7 @@ def test_a_file_of_ones_own_is_imported(page: Page, demo: Server, tmp_path: Path
     assert rows.nth(0).locator("th, td").all_inner_texts() == ["name", "3", "3", "Bo", "Zoë"]
     assert rows.nth(1).locator("th, td").all_inner_texts() == ["age", "3", "3", "7", "41"]
     assert rows.nth(2).locator("th, td").all_inner_texts()[:3] == ["<b>town</b>", "2", "2"]
+    expect(imported.locator(".forktask-step-done")).to_have_text([re.compile("Importing"), re.compile("Looking")])
     imported.locator("summary").click()
     expect(imported).to_contain_text("has 2 fields instead of 3")
 
@@ -76,6 +78,38 @@ def test_a_report_counts_what_nobody_knows_the_total_of(page: Page, demo: Server
     expect(report.locator("progress.forktask-bar")).not_to_have_attribute("value", re.compile("."))
     expect(report).to_contain_text("Done", timeout=60_000)
     expect(report).to_contain_text("functions")
+
+
+def test_the_answer_to_htmx_is_a_compact_bar_that_follows(page: Page, demo: Server) -> None:
+    page.goto(demo.url)
+    before = page.url
+    page.get_by_role("button", name="Add up").click()
+    bar = page.locator("#checksum .forktask-compact")
+    expect(bar).to_contain_text("Checksum")
+    expect(bar).to_contain_text("Done")
+    assert page.url == before
+
+
+def test_a_script_gets_an_address_and_shows_the_bar(page: Page, demo: Server) -> None:
+    page.goto(demo.url)
+    before = page.url
+    page.get_by_role("button", name="Watch it").click()
+    bar = page.locator("#by-script .forktask-progress")
+    expect(bar).to_contain_text("Checksum")
+    expect(bar.get_by_text("Cancel", exact=True)).to_be_visible()
+    expect(bar).to_contain_text("Done")
+    expect(bar.locator("progress")).to_have_attribute("value", "100")
+    assert page.url == before
+
+
+def test_a_start_by_script_that_fails_is_told_and_the_button_keeps_the_focus(page: Page, demo: Server) -> None:
+    page.goto(demo.url)
+    page.route("**/checksum/by-script", lambda route: route.fulfill(status=204))
+    button = page.get_by_role("button", name="Watch it")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").get_by_text("could not be started")).to_be_visible()
+    expect(button).to_be_focused()
 
 
 def test_a_failure_and_a_kill_are_told_and_a_reload_keeps_them(page: Page, demo: Server) -> None:

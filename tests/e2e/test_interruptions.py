@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from forktask import State
 from forktask.store import Store
-from tests.e2e.conftest import writing_end
+from tests.e2e.conftest import Steer, writing_end
 from tests.e2e.serving import Server, processes_in
-from tests.e2e.test_widget import PART, VALUE, Steer, polls_of, pump, show
+from tests.e2e.test_widget import PART, VALUE, polls_of, pump, show
 from tests.waiting import wait_until
 from tests.web.rows import keep
 
@@ -60,6 +60,7 @@ def test_a_login_page_does_not_end_up_in_the_bar(page: Page, steered: Server, st
     expect(page.locator(VALUE)).to_have_attribute("value", "40")
     task.tell(percent=60)
     page.request.post(f"{steered.url}/session", data={})
+    page.evaluate("window.dispatchEvent(new Event('focus'))")  # somebody comes back from the login
     expect(page.locator(VALUE)).to_have_attribute("value", "60")
     expect(page.get_by_text("Please sign in again")).to_be_hidden()
 
@@ -84,7 +85,7 @@ def test_without_javascript_a_link_leads_to_a_page_that_refreshes_itself(
 ) -> None:
     task = steer()
     task.tell(percent=40)
-    context = browser.new_context(java_script_enabled=False)
+    context = browser.new_context(java_script_enabled=False, storage_state=page.context.storage_state())
     quiet = context.new_page()
     show(quiet, steered, task)
     quiet.get_by_role("link", name="Refresh").click()

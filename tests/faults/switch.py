@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
+
+from tests.ports import bound
 
 
 class Switch:
@@ -18,17 +21,16 @@ class Switch:
         self._ends: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self.port = 0
+        self._trap: bytes | None = None
+        self._arrives = True
+        self._claim = bound(0)
+        self.port: int = self._claim.getsockname()[1]
         self.on()
 
     def on(self) -> None:
         """Listen, always on the same port."""
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        self._listener = listener = bound(self.port)
         listener.listen(64)
-        self.port = listener.getsockname()[1]
-        self._listener = listener
         self._run(self._accept, listener)
 
     def off(self) -> None:
@@ -43,6 +45,21 @@ class Switch:
         for thread in threads:
             thread.join()
 
+    @contextlib.contextmanager
+    def broken_at(self, words: bytes, *, arrives: bool) -> Iterator[None]:
+        """Break the first connection over which these words go to the server, after or before they arrive."""
+        with self._lock:
+            self._trap, self._arrives = words, arrives
+        yield
+        assert self._trap is None, f"nobody said {words!r}"
+
+    def _springs(self, data: bytes) -> bool:
+        with self._lock:
+            springs = self._trap is not None and self._trap in data
+            if springs:
+                self._trap = None
+        return springs
+
     def __enter__(self) -> Self:
         return self
 
@@ -51,6 +68,7 @@ class Switch:
     ) -> None:
         with contextlib.suppress(OSError):
             self.off()
+        self._claim.close()
 
     def _run(self, work: object, *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments)  # type: ignore[arg-type]
@@ -72,7 +90,11 @@ class Switch:
     def _forward(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                target.sendall(data)
+                breaks = self._springs(data)
+                if not breaks or self._arrives:
+                    target.sendall(data)
+                if breaks:
+                    break
         for end in (source, target):
             with self._lock:
                 self._ends.discard(end)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url
 
 from forktask import process, registry
 from forktask.call import Call, row_of
@@ -21,14 +21,17 @@ from forktask.store import Store
 from tests import zoo
 from tests.databases import database_url
 from tests.faults.switch import Switch
+from tests.faults.truth import DONE, nothing_else_touched, tells
 from tests.runtimes import (
     PATIENCE,
+    MakeRuntime,
     ended,
     gone,
     runner_of,
     runtimes,
     the_supervisor,
     wait_for,
+    wait_for_complaints,
     wait_message,
 )
 from tests.waiting import wait_until
@@ -40,27 +43,23 @@ def go(tmp_path: Path) -> Path:
     return tmp_path / "go"
 
 
+TABLES = "forktask_status, forktask_supervisor, forktask_attempt, forktask_log"
+
+
 @contextlib.contextmanager
 def locked(url: str) -> Iterator[None]:
-    """Keep everybody else from writing to an SQLite database."""
-    connection = sqlite3.connect(make_url(url).database or "", isolation_level=None)
-    connection.execute("BEGIN EXCLUSIVE")
-    try:
+    """Keep everybody else from writing to the tables."""
+    if make_url(url).get_backend_name() == "sqlite":
+        with contextlib.closing(sqlite3.connect(make_url(url).database or "", isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            yield
+            connection.execute("ROLLBACK")
+        return
+    engine = create_engine(url)
+    with engine.begin() as transaction:
+        transaction.exec_driver_sql(f"LOCK TABLE {TABLES} IN EXCLUSIVE MODE")
         yield
-    finally:
-        connection.execute("ROLLBACK")
-        connection.close()
-
-
-def complaints(runtime: Runtime) -> int:
-    """Return how often the supervisor has found the database away."""
-    logs = Path(runtime.settings.runtime_dir).glob("*.log")
-    return sum(path.read_text().count(" database: ") for path in logs)
-
-
-def wait_for_complaints(runtime: Runtime, count: int) -> None:
-    before = complaints(runtime)
-    wait_until(lambda: complaints(runtime) >= before + count, PATIENCE, f"{count} complaints in the supervisor's log")
+    engine.dispose()
 
 
 def is_stopped(identity: Identity) -> bool:
@@ -99,28 +98,32 @@ def line(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Line]:
             store.close()
 
 
-def test_an_end_is_written_when_the_locked_database_is_free_again(own_runtime: Runtime, go: Path) -> None:
-    status = zoo.speak.initiate({"path": str(go)})
-    wait_for(status, lambda one: one.state is State.RUNNING)
-    runner, supervisor = runner_of(status), the_supervisor(own_runtime.store)
-    with locked(own_runtime.settings.database_url):
-        go.touch()
-        gone(runner)
-        wait_for_complaints(own_runtime, 3)
-        assert status.refresh().state is State.RUNNING
-    assert ended(status).state is State.COMPLETED
+def test_an_end_is_written_when_the_locked_database_is_free_again(
+    make_runtime_both: MakeRuntime, go: Path, tmp_path: Path
+) -> None:
+    runtime = make_runtime_both()
+    with nothing_else_touched(runtime, tmp_path):
+        status = zoo.speak.initiate({"path": str(go)})
+        wait_for(status, lambda one: one.state is State.RUNNING)
+        runner = runner_of(status)
+        with locked(runtime.settings.database_url):
+            go.touch()
+            gone(runner)
+            wait_for_complaints(runtime, 2)
+            assert status.refresh().state is State.RUNNING
+        tells(status, DONE)
     assert "seven" in "".join(row.text for row in status.log())
     assert len(status.attempts()) == 1
-    assert the_supervisor(own_runtime.store) == supervisor
 
 
-def test_a_task_does_not_wait_for_a_locked_database_to_report(own_runtime: Runtime, go: Path) -> None:
+def test_a_task_does_not_wait_for_a_locked_database_to_report(make_runtime_both: MakeRuntime, go: Path) -> None:
+    runtime = make_runtime_both()
     status = zoo.tick.initiate({"path": str(go)})
     wait_message(status, "ticking")
     ticks = Path(f"{go}.ticks")
-    with locked(own_runtime.settings.database_url):
+    with locked(runtime.settings.database_url):
         before = int(ticks.read_text() or 0)
-        wait_for_complaints(own_runtime, 1)
+        wait_for_complaints(runtime, 1)
         wait_until(lambda: int(ticks.read_text() or 0) > before + 20, what="the task to go on")
     go.touch()
     assert ended(status).state is State.COMPLETED
@@ -140,7 +143,7 @@ def test_a_row_waits_while_the_database_is_locked_whatever_its_start_method(own_
 @contextlib.contextmanager
 def locked_after_insert(runtime: Runtime, name: str) -> Iterator[StatusRow]:
     """Start a task whose row is there, but cannot be claimed for a while."""
-    row = row_of(Call(definition=registry.get(f"tests.zoo.{name}"), settings={}), None)
+    row = row_of(Call(definition=registry.get(f"tests.zoo.{name}"), settings={}))
     runtime.store.insert(row)
     with locked(runtime.settings.database_url):
         runtime.doorbell.ring(["start", str(row.id), row.task, {}])
@@ -220,7 +223,7 @@ def test_a_retry_happens_although_the_server_was_unreachable_when_the_attempt_fa
 
 
 def test_a_supervisor_that_begins_while_the_server_is_unreachable_waits_for_it(line: Line) -> None:
-    row = row_of(Call(definition=registry.get("tests.zoo.echo"), settings={"a": 1}), None)
+    row = row_of(Call(definition=registry.get("tests.zoo.echo"), settings={"a": 1}))
     line.store.insert(row)
     line.switch.off()
     line.runtime.doorbell.ring(["start", str(row.id), row.task, {}])
@@ -243,6 +246,20 @@ def test_a_supervisor_told_to_end_while_the_server_is_unreachable_writes_what_be
     line.switch.on()
     gone(supervisor)
     assert (line.row(status.row).state, line.row(status.row).cause) == (State.FAILED, Cause.INTERRUPTED)
+
+
+@pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "is lost"])
+def test_an_end_is_written_once_though_the_line_breaks_at_its_commit(line: Line, go: Path, arrives: bool) -> None:
+    status = zoo.speak.initiate({"path": str(go)})
+    wait_for(status, lambda one: one.state is State.RUNNING)
+    wait_until(lambda: "six" in "".join(row.text for row in line.store.log(status.id)), PATIENCE, "its output")
+    with line.switch.broken_at(b"COMMIT", arrives=arrives):
+        go.touch()
+        wait_for_complaints(line.runtime, 1)
+    assert line.end(status.row).state is State.COMPLETED
+    (attempt,) = line.store.attempts(status.id)
+    assert (attempt.state, attempt.exit_code) == (State.COMPLETED, 0)
+    assert "".join(row.text for row in line.store.log(status.id)).count("seven") == 1
 
 
 def test_many_tasks_survive_a_flickering_line(line: Line) -> None:

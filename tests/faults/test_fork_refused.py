@@ -1,9 +1,10 @@
-"""The kernel gives no more processes: a real limit of a control group."""
+"""The kernel gives no more processes: a real limit, of a control group or of the user."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from tests import zoo
-from tests.runtimes import PATIENCE, MakeRuntime, ended, the_supervisor, wait_message
+from tests.runtimes import PATIENCE, MakeRuntime, ended, nursery_of, the_supervisor, wait_message
 from tests.waiting import wait_until
 
 ROOTS = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))
@@ -25,17 +26,36 @@ class Group:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def put(self, pid: int) -> None:
-        (self.path / "cgroup.procs").write_text(str(pid))
+    def put(self, *pids: int) -> None:
+        for pid in pids:
+            (self.path / "cgroup.procs").write_text(str(pid))
 
     def limit(self, count: int | str) -> None:
         (self.path / "pids.max").write_text(str(count))
 
 
+class UserLimit:
+    """The limit of processes of the user, in some processes of theirs; root has none."""
+
+    def __init__(self) -> None:
+        self.pids: tuple[int, ...] = ()
+
+    def put(self, *pids: int) -> None:
+        self.pids = pids
+
+    def limit(self, count: int | str) -> None:
+        for pid in self.pids:
+            _, most = resource.prlimit(pid, resource.RLIMIT_NPROC)
+            resource.prlimit(pid, resource.RLIMIT_NPROC, (most if isinstance(count, str) else count, most))
+
+
 @pytest.fixture
-def group() -> Iterator[Group]:
-    """Give an empty control group, where this machine lets us make one."""
+def group() -> Iterator[Group | UserLimit]:
+    """Give an empty control group, where this machine lets us make one; else what stands for it."""
     path = next((root for root in ROOTS if _can_limit(root)), None)
+    if path is None and os.geteuid() != 0:
+        yield UserLimit()
+        return
     if path is None:
         pytest.skip("no control group of processes can be made here (it needs root, or delegation)")
     made = path / f"forktask-test-{uuid.uuid4().hex[:8]}"
@@ -65,19 +85,27 @@ def _can_limit(root: Path) -> bool:
     return True
 
 
+def who_forks(runtime: Runtime) -> tuple[int, int]:
+    """Return the supervisor, and the nursery that forks for it."""
+    supervisor = the_supervisor(runtime.store)
+    nursery = wait_until(lambda: nursery_of(supervisor), PATIENCE, "a nursery")
+    assert nursery is not None
+    return supervisor.pid, nursery.pid
+
+
 def log_of(runtime: Runtime) -> str:
     return "".join(path.read_text() for path in Path(runtime.settings.runtime_dir).glob("*.log"))
 
 
 @pytest.mark.parametrize("task", [zoo.echo, zoo.SpawnedTask], ids=["forked", "spawned"])
 def test_a_refused_fork_waits_while_others_run_and_fails_when_none_do(
-    make_runtime: MakeRuntime, group: Group, tmp_path: Path, task: type[zoo.SpawnedTask]
+    make_runtime_both: MakeRuntime, group: Group | UserLimit, tmp_path: Path, task: type[zoo.SpawnedTask]
 ) -> None:
-    runtime = make_runtime(spare_runners=0)
+    runtime = make_runtime_both(spare_runners=0)
     go = tmp_path / "go"
     running = zoo.wait.initiate({"path": str(go)})
     wait_message(running, "waiting")
-    group.put(the_supervisor(runtime.store).pid)
+    group.put(*who_forks(runtime))
     group.limit(1)
     status = task.initiate({})
     wait_until(lambda: "cannot start a process" in log_of(runtime), PATIENCE, "the refusal")
@@ -95,9 +123,9 @@ def test_a_refused_fork_waits_while_others_run_and_fails_when_none_do(
     assert ended(task.initiate({})).state is State.COMPLETED
 
 
-def test_a_refused_spare_does_no_harm(own_runtime: Runtime, group: Group) -> None:
+def test_a_refused_spare_does_no_harm(own_runtime: Runtime, group: Group | UserLimit) -> None:
     ended(zoo.nothing.initiate())
-    group.put(the_supervisor(own_runtime.store).pid)
+    group.put(*who_forks(own_runtime))
     group.limit(1)
     assert ended(zoo.echo.initiate({"by": "the spare"})).state is State.COMPLETED
     wait_until(lambda: "cannot fork a spare" in log_of(own_runtime), PATIENCE, "the refusal")

@@ -195,9 +195,9 @@ def test_invariant_7_a_signal_goes_to_a_verified_process_only() -> None:
             dataclasses.replace(identity, pid_namespace="another"),
         ):
             assert not process.send_signal(stranger, signal.SIGKILL)
-            assert process.kill_session(stranger) == 0
+            assert process.kill_session(stranger, uuid4()) == 0
         assert process.is_alive(identity)
-        assert process.kill_session(identity) == 1
+        assert process.kill_session(identity, uuid4()) == 1
         assert child.wait(10) == -signal.SIGKILL
         assert not process.send_signal(identity, signal.SIGKILL)
     finally:

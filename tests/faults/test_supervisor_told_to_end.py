@@ -12,7 +12,7 @@ from forktask.identity import Identity
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from tests import zoo
-from tests.runtimes import ended, gone, runner_of, the_supervisor, wait_message
+from tests.runtimes import ended, gone, runner_of, the_supervisor, wait_for, wait_message
 
 
 @pytest.fixture
@@ -43,14 +43,23 @@ def test_a_supervisor_told_to_end_lets_resumable_tasks_run_again_under_the_next(
     assert [one.cause for one in status.attempts()] == [Cause.INTERRUPTED, None]
 
 
-def test_a_supervisor_told_to_end_fails_what_may_not_run_again(own_runtime_each: Runtime, go: Path) -> None:
-    status = zoo.clean_up.initiate({"notes": str(go)})
-    wait_message(status, "ready")
-    kill(the_supervisor(own_runtime_each.store), signal.SIGTERM)
-    ended(status)
-    assert (status.state, status.cause) == (State.FAILED, Cause.INTERRUPTED)
-    assert status.error == "This was interrupted because the service was restarted."
-    assert go.read_text() == "cleaned up\n"
+def test_a_paused_task_stays_paused_when_its_supervisor_is_told_to_end(
+    own_runtime_each: Runtime, go: Path, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    status = zoo.ResumableTask.initiate({"path": str(go), "notes": str(notes)})
+    wait_message(status, "waiting")
+    status.pause()
+    wait_for(status, lambda one: one.state is State.PAUSED)
+    first = the_supervisor(own_runtime_each.store)
+    kill(first, signal.SIGTERM)
+    gone(first)
+    go.touch()
+    ended(zoo.nothing.initiate())  # under the next supervisor
+    assert (status.refresh().state, status.attempt) == (State.PAUSED, 2)
+    assert notes.read_text() == "attempt 1\n"
+    status.resume()
+    assert ended(status).result == {"attempt": 2}
 
 
 def test_an_interruption_does_not_use_up_an_attempt(own_runtime: Runtime, go: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ WRONG = ROOT / "tests" / "typing" / "wrong_app.py"
 def mypy(environment: Environment, path: Path) -> dict[int, str]:
     """Return the errors of `mypy --strict` by line."""
     done = environment.run(
-        *(sys.executable, "-m", "mypy", "--strict", "--output=json", "--cache-dir", path.parent / "mypy-cache"),
+        *(sys.executable, "-m", "mypy", "--strict", "--output=json", "--cache-dir", environment.folder / "mypy-cache"),
         *("--python-executable", environment.python, path),
         cwd=path.parent,
     )

@@ -49,11 +49,11 @@ def test_source_archive_builds_the_same_wheel(archives: Archives) -> None:
     assert not [name for name in names if Path(name).parts[1:2] == ("web",)]
 
 
-def test_wheel_needs_flask_sqlmodel_and_psutil_only(archives: Archives) -> None:
+def test_wheel_needs_flask_sqlmodel_psutil_and_cronsim_only(archives: Archives) -> None:
     wheel = zipfile.ZipFile(archives.wheel)
     metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))).decode()
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
-    assert sorted(line.split()[1].split(">=")[0] for line in needed) == ["flask", "psutil", "sqlmodel"]
+    assert sorted(line.split()[1].split(">=")[0] for line in needed) == ["cronsim", "flask", "psutil", "sqlmodel"]
 
 
 def test_installed_package_imports_away_from_the_checkout(installed: Environment, tmp_path: Path) -> None:

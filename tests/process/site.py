@@ -18,6 +18,7 @@ import psutil
 
 from forktask.rows import StatusRow
 from forktask.store import Store
+from tests.marks import marked
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +65,7 @@ class Site:
             MARK: self.mark,
             "FORKTASK_DATABASE_URL": url,
             "FORKTASK_RUNTIME_DIR": str(self.runtime_dir),
-            "FORKTASK_IDLE_EXIT": "1",
+            "FORKTASK_IDLE_EXIT": "30",  # `end` ends it; on a busy machine a second is over soon
             "FORKTASK_STOP_TIMEOUT": "0.3",
         }
 
@@ -132,19 +133,13 @@ class Site:
 
     def processes(self, word: str = "") -> list[psutil.Process]:
         """Return the living processes of this site; those with `word` on the command line."""
-        return [process for process in psutil.process_iter() if self._is_ours(process) and word in command_of(process)]
+        return [process for process in marked(MARK, self.mark) if word in command_of(process)]
 
     def supervisors(self) -> list[psutil.Process]:
         """Return the supervisors that were exec'd and live: not their runners."""
         found = self.processes("-m forktask supervisor")
         pids = {process.pid for process in found}
         return [process for process in found if _parent(process) not in pids]
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            return process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
 
     def end(self) -> None:
         """End the supervisors, see that everything goes by itself, and that it does."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from forktask import State
 from tests import zoo
+from tests.ports import claimed_port
 from tests.runtimes import PATIENCE, MakeRuntime
 from tests.waiting import wait_until
 
@@ -37,12 +39,10 @@ class Debugger:
             seen += piece
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+@pytest.fixture
+def port() -> Iterator[int]:
+    with claimed_port() as port:
+        yield port
 
 
 def attach(port: int) -> Debugger | None:
@@ -53,8 +53,9 @@ def attach(port: int) -> Debugger | None:
         return None
 
 
-def test_the_runner_waits_until_a_debugger_attaches(make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
+def test_the_runner_waits_until_a_debugger_attaches(
+    make_runtime: MakeRuntime, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FORKTASK_DEBUG_RUNNER", str(port))
     make_runtime()
     status = zoo.echo.initiate({"a": 1})

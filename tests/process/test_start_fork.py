@@ -80,6 +80,83 @@ def test_a_closure_is_retried_under_fork(site: Site) -> None:
     assert [attempt.cause for attempt in site.store.attempts(row.id)] == [Cause.EXCEPTION, Cause.EXCEPTION, None]
 
 
+def test_closures_above_the_limit_fail_however_fast_they_come(site: Site) -> None:
+    program = """
+    from collections import Counter
+    from pathlib import Path
+
+    def main():
+        @task(start_method="fork")
+        def closure(status):
+            while not Path("go").exists():
+                time.sleep(0.01)
+
+        statuses = [closure.initiate() for _ in range(12)]
+        Path("go").touch()
+        print(json.dumps(Counter(f"{status.wait(50).state} {status.cause}" for status in statuses)))
+
+    if __name__ == "__main__":
+        import time
+        main()
+    """
+    ends = site.run(REPORT + program, FORKTASK_MAX_RUNNING="2")
+    assert ends == {"completed None": 2, "failed launch": 10}
+
+
+def test_the_dead_take_no_place_from_closures(site: Site) -> None:
+    program = """
+    import signal, time
+    from forktask import process
+    from forktask.proof import identity_of
+
+    def main():
+        @task(start_method="fork")
+        def closure(status):
+            time.sleep(60 if status.settings else 0)
+
+        first = closure.initiate({"sleeps": True})
+        while not first.refresh().is_running:
+            time.sleep(0.01)
+        supervisor = supervisor_of(first)
+        os.kill(supervisor.pid, signal.SIGKILL)
+        while process.is_alive(identity_of(supervisor)):  # killed, it still lives until it is scheduled
+            time.sleep(0.01)
+        print(json.dumps([closure.initiate().wait(50).state, first.refresh().state]))
+
+    def supervisor_of(status):
+        from forktask.runtime import current
+        return current().store.supervisor(status.row.supervisor_id)
+
+    if __name__ == "__main__":
+        main()
+    """
+    assert site.run(REPORT + program, FORKTASK_MAX_RUNNING="1") == ["completed", "lost"]
+
+
+def test_cancel_of_a_closure_starts_no_other_supervisor(site: Site) -> None:
+    program = """
+    import time
+
+    def main():
+        @task(start_method="fork")
+        def closure(status):
+            while True:
+                status.update(1, "on")
+                time.sleep(0.01)
+
+        status = closure.initiate()
+        while not status.refresh().is_running:
+            time.sleep(0.01)
+        status.cancel().wait(50)
+        print(json.dumps(status.state))
+
+    if __name__ == "__main__":
+        main()
+    """
+    assert site.run(REPORT + program) == "cancelled"
+    assert not list(site.runtime_dir.glob("*.log")), "an embedded supervisor was started"
+
+
 def test_no_word_of_a_task_reaches_the_peer_of_a_socket_of_the_script(site: Site) -> None:
     program = """
     import socket
@@ -159,3 +236,31 @@ def test_a_script_s_own_postgresql_connection_outlives_the_fork(tmp_path: Path) 
         same, states = site.run(REPORT + program)
     assert states == [[State.COMPLETED, [None]]] * 2
     assert same
+
+
+def test_a_completion_hook_starts_a_task_by_fork(site: Site) -> None:
+    program = """
+    from flask import Flask
+    from forktask.web import ForkTask, full_focus
+
+    app = Flask("shop")
+    app.config.update(SECRET_KEY="only for tests", FORKTASK_START_METHOD="fork")
+    forktask = ForkTask(app)
+    begun = []
+
+    @forktask.on_complete
+    def hook(status):
+        begun.append(WhereTask.initiate())
+        return "/hook"
+
+    @app.post("/pay")
+    def pay():
+        return full_focus(WhereTask.initiate(), next_url="/thanks", acceptable_wait=50, on_complete=hook)
+
+    if __name__ == "__main__":
+        print(app.test_client().post("/pay").location, file=sys.stderr)
+        with app.app_context():
+            told(*begun)
+    """
+    told = site.run(REPORT + program)
+    assert [verb for _, verb, _ in told] == ["program"]

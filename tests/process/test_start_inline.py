@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from forktask import Cause, LiveStatus, Retry, StartMethod, State, Task, TaskError, TaskStatus, TaskStopped, task
+from forktask import (
+    Cause,
+    LiveStatus,
+    Retry,
+    StartMethod,
+    State,
+    Task,
+    TaskError,
+    TaskStatus,
+    TaskStopped,
+    process,
+    task,
+)
+from forktask.errors import LaunchError
 from forktask.progress import Report
+from tests import zoo
 from tests.runtimes import MakeRuntime
 
 
@@ -21,6 +37,8 @@ def reports(status: LiveStatus) -> int:
     status.update(10, "begun")
     seen = TaskStatus.get(status.id)
     assert (seen.state, seen.percent, seen.message) == (State.RUNNING, 10, "begun")
+    with status.phase("Opening", 1):
+        pass
     for _ in status.track(range(4), message="counting", unit="rows"):
         status.warn("careful")
     status.checkpoint({"at": 4})
@@ -35,6 +53,7 @@ def test_it_runs_here_and_the_row_is_as_any_other(make_runtime_each: MakeRuntime
     assert (status.done, status.total, status.unit) == (4, 4, "rows")
     assert status.warnings == ["careful"] * 4
     assert status.checkpoint == {"at": 4}
+    assert status.phases == [{"name": "Opening", "state": "done"}]
     assert heard[0].message == "begun"
     assert heard[-1].done == 4
     (attempt,) = status.attempts()
@@ -115,3 +134,28 @@ def test_a_cancel_is_seen_at_the_next_report() -> None:
 
     status = goes_on.using(on_progress=cancel).initiate()
     assert (status.state, status.cause, status.done) == (State.CANCELLED, Cause.CANCELLED, 5)
+
+
+def test_elsewhere_than_on_linux_only_inline_is_there(
+    make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_runtime()
+    monkeypatch.setattr(process, "LINUX", False)
+    with pytest.raises(LaunchError, match="start method forkserver needs Linux; elsewhere there is inline"):
+        zoo.echo.initiate({"a": 1})
+    assert zoo.echo.using(start_method="inline").initiate({"a": 1}).result == {"a": 1}
+    assert len(TaskStatus.find()) == 1
+
+
+def test_on_windows_the_import_says_that_it_does_not_run_there() -> None:
+    program = "import sys; sys.platform = 'win32'; import forktask"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("ImportError: forktask forks POSIX processes and does not run on")
+
+
+def test_ctrl_c_ends_the_attempt_and_the_program(make_runtime: MakeRuntime) -> None:
+    make_runtime(start_method=StartMethod.INLINE)
+    with pytest.raises(KeyboardInterrupt):
+        zoo.interrupt.initiate()
+    (status,) = TaskStatus.find()
+    assert (status.state, status.cause) == (State.FAILED, Cause.EXCEPTION)

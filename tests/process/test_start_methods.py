@@ -32,6 +32,9 @@ def test_the_setting_chooses_the_start_method(site: Site, method: str) -> None:
     assert states == [State.COMPLETED] * 2
     assert [result["verb"] for result in results] == [VERBS[method]] * 2
     assert (results[0]["pid"] == caller) == (method == "inline")
+    if method in ("forkserver", "spawn"):
+        for row, result in zip(site.rows(), results, strict=False):
+            assert f"started task={row.task} id={row.id} attempt=1 pid={result['pid']}" in site.log()
 
 
 def test_the_task_and_the_call_choose_the_start_method(site: Site) -> None:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
+from forktask import process
 from forktask.rows import AttemptRow
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from forktask.status import TaskStatus
 from tests import zoo
-from tests.runtimes import ended
+from tests.runtimes import PATIENCE, MakeRuntime, ended, runner_of
+from tests.waiting import wait_until
 
+SLOW = """
+import select, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+import forktask, tests.zoo
+while sys.argv[1] == "run":
+    Path({file!r}).touch()
+    select.select((), (), (), 0.02)
+"""
+"""A program that a runner in an interpreter of its own never comes to the end of."""
 REFERENCE = re.compile(r"[2-9A-Z]{4}-[2-9A-Z]{4}")
 
 
@@ -58,52 +71,10 @@ def test_a_task_error_says_its_own_sentence(runtime_each: Runtime, sentence: str
     assert attempt.traceback and "TaskError" in attempt.traceback
 
 
-@pytest.mark.parametrize("code", [0, 3])
-def test_os_exit_is_a_failure_whatever_its_code(runtime: Runtime, code: int) -> None:
-    status = zoo.exit_hard.initiate({"code": code})
-    attempt = failed(status, Cause.EXIT)
-    assert (attempt.exit_code, attempt.signal) == (code, None)
-    assert status.error == "The process that did the work ended before it was done."
-
-
-@pytest.mark.parametrize(("argument", "code"), [(0, 0), (4, 4), ("told why", 1)])
-def test_sys_exit_is_a_failure_whatever_its_code(runtime: Runtime, argument: object, code: int) -> None:
-    attempt = failed(zoo.exit_soft.initiate({"code": argument}), Cause.EXIT)
-    assert attempt.exit_code == code
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGUSR1])
-def test_a_kill_names_the_signal(runtime_each: Runtime, number: signal.Signals) -> None:
-    status = zoo.kill_itself.initiate({"number": int(number)})
-    attempt = failed(status, Cause.SIGNAL)
-    assert attempt.signal == number
-    assert status.error == f"The process that did the work was killed ({number.name})."
+def test_what_was_said_before_a_kill_is_kept(runtime_each: Runtime) -> None:
+    status = zoo.kill_itself.initiate({"number": 9})
+    failed(status, Cause.SIGNAL)
     assert status.message == "about to die"
-
-
-def test_a_segmentation_fault_is_told(runtime: Runtime) -> None:
-    attempt = failed(zoo.segfault.initiate(), Cause.SIGNAL)
-    assert attempt.signal == signal.SIGSEGV
-
-
-def test_a_keyboard_interrupt_in_the_task_is_an_exception(runtime: Runtime) -> None:
-    attempt = failed(zoo.interrupt.initiate(), Cause.EXCEPTION)
-    assert attempt.error_class == "KeyboardInterrupt"
-
-
-def test_python_without_memory_is_out_of_memory(runtime: Runtime) -> None:
-    status = zoo.devour.initiate()
-    attempt = failed(status, Cause.OUT_OF_MEMORY)
-    assert attempt.error_class == "MemoryError"
-    assert status.error == "There was not enough memory for this."
-
-
-def test_a_result_that_is_not_json_is_refused_by_its_path(runtime: Runtime) -> None:
-    status = zoo.return_object.initiate()
-    attempt = failed(status, Cause.EXCEPTION)
-    assert status.result is None
-    assert attempt.traceback and "result['when']" in attempt.traceback
-    assert "object" not in (status.error or "")
 
 
 def test_a_large_result_is_kept_and_a_larger_one_refused_by_its_size(runtime_each: Runtime) -> None:
@@ -118,6 +89,11 @@ def test_a_pool_of_multiprocessing_works_inside_a_task(runtime: Runtime) -> None
     assert (status.state, status.result) == (State.COMPLETED, [1, 2, 3]), status.attempts()
 
 
+def test_a_process_that_the_task_forks_is_ended_by_sigterm_as_ever(runtime: Runtime) -> None:
+    status = ended(zoo.terminate_a_child.initiate())
+    assert (status.state, status.result) == (State.COMPLETED, -signal.SIGTERM), status.attempts()
+
+
 def test_a_child_that_comes_back_out_of_execute_does_not_speak_for_the_runner(runtime: Runtime) -> None:
     attempt = failed(zoo.fork_and_raise.initiate({}), Cause.SIGNAL)
     assert attempt.signal == signal.SIGKILL
@@ -127,3 +103,13 @@ def test_a_child_that_comes_back_out_of_execute_does_not_speak_for_the_runner(ru
 def test_a_stop_that_comes_after_the_work_is_done_takes_nothing_back(runtime: Runtime) -> None:
     status = ended(zoo.end_and_be_stopped.initiate())
     assert (status.state, status.result) == (State.COMPLETED, "done"), status.attempts()
+
+
+def test_a_runner_that_is_terminated_before_it_executes_was_killed(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+    program, file = tmp_path / "slow.py", tmp_path / "importing"
+    program.write_text(SLOW.format(root=str(Path(__file__).parents[2]), file=str(file)))
+    make_runtime(app=f"file:{program}:")
+    status = zoo.nothing.using(start_method="spawn").initiate()
+    wait_until(file.exists, PATIENCE, "the import in the runner")
+    process.send_signal(runner_of(status), signal.SIGTERM)
+    assert failed(status, Cause.SIGNAL).signal == signal.SIGTERM

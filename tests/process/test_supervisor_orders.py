@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from forktask import process
+from forktask import clock, process
 from forktask.errors import StateError
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from forktask.status import TaskStatus
 from tests import zoo
-from tests.runtimes import MakeRuntime, ended, runner_of, wait_for, wait_message
+from tests.runtimes import PATIENCE, MakeRuntime, ended, runner_of, wait_for, wait_message
 from tests.waiting import wait_until
 
 
@@ -181,21 +181,26 @@ def test_pause_stops_the_children_too(runtime: Runtime) -> None:
     cancelled(status.cancel())
 
 
-def test_paused_time_does_not_count_for_the_timeout(runtime: Runtime, go: Path) -> None:
+def test_paused_time_counts_neither_for_the_timeout_nor_as_work(runtime: Runtime, go: Path) -> None:
     status = zoo.TickTask.initiate({"path": str(go)})
     wait_message(status, "ticking")
     status.pause()
     wait_for(status, lambda one: one.state is State.PAUSED)
+    paused_at = clock.monotonic()
     other = zoo.ShortTask.initiate({"path": "/nowhere"})
     for _ in range(7):  # each of which takes a sixth of what the paused one has
         assert ended(other).cause is Cause.TIMEOUT
         other = zoo.ShortTask.initiate({"path": "/nowhere"})
     ended(other)
     assert status.refresh().state is State.PAUSED
+    paused = clock.monotonic() - paused_at
     status.resume()
     wait_for(status, lambda one: one.state is State.RUNNING)
     go.touch()
     assert ended(status).state is State.COMPLETED
+    row = status.row
+    assert row.active_seconds is not None and row.started_at is not None and row.finished_at is not None
+    assert row.active_seconds < (row.finished_at - row.started_at).total_seconds() - paused + 0.1
 
 
 def test_cancel_of_a_paused_task_ends_it_and_its_finally_blocks_run(runtime: Runtime, go: Path) -> None:
@@ -242,3 +247,22 @@ def test_what_is_paused_before_it_starts_can_be_cancelled(make_runtime: MakeRunt
     assert second.cancel().state is State.CANCELLED
     go.touch()
     assert ended(first).state is State.COMPLETED
+
+
+def test_a_task_that_has_ended_before_its_resume_returns_is_no_error(
+    make_runtime: MakeRuntime, go: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = make_runtime(max_running=1)
+    first = zoo.wait.initiate({"path": str(go)})
+    wait_message(first, "waiting")
+    second = zoo.nothing.initiate()
+    second.pause()
+    go.touch()
+    ended(first)
+    start = runtime._starter.start_waiting
+    monkeypatch.setattr(
+        runtime._starter, "start_waiting", lambda row: (start(row), runtime.wait(row.id, PATIENCE)), raising=True
+    )
+    assert second.resume().state is State.COMPLETED
+    with pytest.raises(StateError):
+        second.resume()

@@ -47,6 +47,17 @@ def test_output_of_all_kinds_is_kept_in_order(runtime_each: Runtime) -> None:
     assert status.attempts()[0].log_dropped == 0
 
 
+@pytest.mark.parametrize(("level", "levels"), [("INFO", {None, "INFO", "WARNING"}), ("WARNING", {None, "WARNING"})])
+def test_the_setting_is_the_least_level_that_is_logged(
+    make_runtime: MakeRuntime, level: str, levels: set[str | None]
+) -> None:
+    runtime = make_runtime(log_level=level)
+    status = completed(zoo.speak.initiate({}))
+    assert {row.level for row in status.log()} == levels
+    (log,) = Path(runtime.settings.runtime_dir).glob("*.log")
+    assert ("started task=" in log.read_text()) == (level == "INFO")
+
+
 def test_output_can_be_read_while_the_task_runs(runtime_each: Runtime, tmp_path: Path) -> None:
     go = tmp_path / "go"
     status = zoo.speak.initiate({"path": str(go)})
@@ -114,16 +125,16 @@ def test_a_record_that_the_limit_cuts_is_dropped_whole(make_runtime: MakeRuntime
     assert status.attempts()[0].log_dropped > 0
 
 
-def test_a_flood_of_output_neither_stops_nor_swells_the_supervisor(own_runtime: Runtime) -> None:
+def test_a_flood_of_output_neither_stops_nor_swells_the_supervisor(own_runtime_each: Runtime) -> None:
     completed(zoo.nothing.initiate())
-    supervisor = psutil.Process(the_supervisor(own_runtime.store).pid)
+    supervisor = psutil.Process(the_supervisor(own_runtime_each.store).pid)
     before = supervisor.memory_info().rss
     status = zoo.flood.initiate({"size": 100_000_000})
     other = completed(zoo.echo.initiate({"beside": "the flood"}))
     assert other.result == {"beside": "the flood"}
     completed(status)
-    assert len(text_of(status)) == own_runtime.settings.log_limit
-    assert status.attempts()[0].log_dropped == 100_000_000 - own_runtime.settings.log_limit
+    assert len(text_of(status)) == own_runtime_each.settings.log_limit
+    assert status.attempts()[0].log_dropped == 100_000_000 - own_runtime_each.settings.log_limit
     assert supervisor.memory_info().rss - before < 30_000_000
 
 

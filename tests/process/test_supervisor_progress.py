@@ -76,12 +76,33 @@ def test_track_without_a_total_shows_the_count_and_a_percent_that_is_no_share(ru
     assert (ended(status).percent, status.done) == (100.0, 200)
 
 
+@pytest.mark.parametrize("thread", [False, True])
+def test_each_item_is_in_the_row_when_the_pace_of_a_fast_loop_drops_at_once(
+    runtime: Runtime, go: Path, thread: bool
+) -> None:
+    status = zoo.sudden.initiate({"path": str(go), "thread": thread})
+    for number in range(40_000, 40_006):
+        wait_for(status, lambda one, done=number: one.done == done, f"item {number}")  # type: ignore[misc]
+        Path(f"{go}.{number}").touch()
+    assert ended(status).done == 50_000
+
+
 def test_phases_fill_their_part_of_the_bar(runtime: Runtime, go: Path) -> None:
     status = zoo.phases.initiate({"path": str(go)})
     wait_message(status, "Second")
     wait_for(status, lambda one: one.percent == 70)
     go.touch()
     assert ended(status).state is State.COMPLETED
+
+
+def test_phases_are_in_the_row_with_those_to_come_while_it_runs(runtime_each: Runtime, go: Path) -> None:
+    status = zoo.phases.initiate({"path": str(go)})
+    later = {"name": "Third", "state": "later"}
+    steps = [{"name": "First", "state": "done"}, {"name": "Second", "state": "now"}, later]
+    wait_for(status, lambda one: one.phases == steps)
+    assert status.state is State.RUNNING
+    go.touch()
+    assert ended(status).phases == [{"name": "First", "state": "done"}, {"name": "Second", "state": "done"}, later]
 
 
 def test_warnings_and_checkpoint_are_in_the_row_while_it_runs(runtime_each: Runtime, go: Path) -> None:

@@ -111,3 +111,24 @@ def test_a_task_that_spawns_does_so_at_each_attempt(runtime: Runtime) -> None:
 def test_private_arguments_are_there_at_each_attempt(runtime: Runtime) -> None:
     status = ended(zoo.PrivateTask.initiate({"fails_until": 3}))
     assert (status.state, status.result, status.attempt) == (State.COMPLETED, "s3cret", 3)
+
+
+def test_a_task_that_asks_for_it_is_run_later(runtime_each: Runtime) -> None:
+    status = zoo.LaterTask.initiate({"attempts": 2, "delay": "+1 min", "message": "The mail is not there yet."})
+    wait_for(status, lambda one: one.attempt == 2)
+    assert (status.state, status.error) == (State.QUEUED, "The mail is not there yet.")
+    (first,) = status.attempts()
+    assert first.error_class == "forktask.retry.RetryLater"
+    assert status.run_after is not None
+    assert 59.9 < (status.run_after - first.finished_at).total_seconds() < 65
+    status.cancel()
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_asking_for_later_uses_an_attempt_unless_it_does_not_count(runtime: Runtime, counts: bool) -> None:
+    status = ended(zoo.LaterTask.initiate({"attempts": 4, "delay": 0.01, "counts": counts}))
+    if counts:
+        assert (status.state, status.cause, status.attempt) == (State.FAILED, Cause.EXCEPTION, 2)
+        assert status.error == "This could not be done yet."
+    else:
+        assert (status.state, status.result, status.max_attempts) == (State.COMPLETED, 4, 5)

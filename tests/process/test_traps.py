@@ -36,6 +36,8 @@ FORKS = """
     def count_threads(event, arguments):
         if event == "os.fork":
             note("threads", len(os.listdir("/proc/self/task")))
+            if open("/proc/self/comm").read() == "nursery\\n":  # where functions to call before a fork are called once
+                note("sqlite", open_sqlite())
 
     sys.addaudithook(count_threads)
 """
@@ -66,6 +68,7 @@ DYING = """
     import ctypes, signal, socket, uuid
     from contextlib import nullcontext
     from forktask import Settings, channel
+    from forktask.store import Store
     from forktask.supervisor.fleet import Fleet
     from forktask.supervisor.preload import Preloaded
 
@@ -82,7 +85,13 @@ DYING = """
 
     def supervise():
         socket.socketpair = socketpair
-        fleet = Fleet(settings, Preloaded(reference="", context=nullcontext), lambda charge: None)
+        fleet = Fleet(
+            settings=settings,
+            store=Store(settings.database_url, supervisor=True),
+            preloaded=Preloaded(reference="", context=nullcontext),
+            supervisor_id=uuid.uuid4(),
+            watch=lambda charge: None,
+        )
         os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGKILL))
         fleet.take_spare()
 
@@ -240,3 +249,27 @@ def test_files_that_the_application_opens_when_it_is_imported_stay_open_in_runne
     """
     assert site.run(REPORT + program)[0][0] == State.COMPLETED
     assert [(site.folder / f"written.{number}").read_text() for number in range(3)] == ["by a task\n"] * 3
+
+
+def test_files_of_a_module_that_the_supervisor_learns_later_stay_open_in_runners(site: Site) -> None:
+    site.write(
+        "later.py",
+        """
+        from forktask import Task
+
+        written = open("written", "a")
+
+        class LaterTask(Task):
+            def execute(self, status):
+                written.write("by a task\\n")
+                written.flush()
+        """,
+    )
+    program = """
+    if __name__ == "__main__":
+        WhereTask.initiate().wait(50)
+        from later import LaterTask
+        told(LaterTask.initiate())
+    """
+    assert site.run(REPORT + program)[0][0] == State.COMPLETED, site.rows()[-1]
+    assert (site.folder / "written").read_text() == "by a task\n"

@@ -155,7 +155,7 @@ def test_a_task_that_starts_a_task_uses_the_same_supervisor(site: Site) -> None:
         statuses = [OuterTask.using(start_method=method).initiate().wait(50) for method in ("forkserver", "spawn")]
         print(json.dumps([[status.state, status.result == str(status.row.supervisor_id)] for status in statuses]))
     """
-    assert site.run(REPORT + program) == [[State.COMPLETED, True]] * 2
+    assert site.run(REPORT + program, FORKTASK_IDLE_EXIT="120") == [[State.COMPLETED, True]] * 2
     assert len(site.supervisors()) == 1
 
 

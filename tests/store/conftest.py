@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from forktask.schedule import declared
+from forktask.schedule.declaration import forget
 from forktask.store import Store
 from forktask.tables import metadata
 from tests.databases import KINDS, database_url, order
@@ -34,3 +36,11 @@ def supervisor_store(url: str, store: Store) -> Iterator[Store]:
     store = Store(url, supervisor=True)
     yield store
     store.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_declarations() -> Iterator[None]:
+    before = declared()
+    yield
+    for name in declared().keys() - before.keys():
+        forget(name)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from forktask import clock
 from forktask.identity import Identity
-from forktask.rows import Claim, End, Sample, StatusRow, SupervisorRow, new_id
+from forktask.rows import Claim, End, Sample, Scope, StatusRow, SupervisorRow, new_id
 from forktask.states import State
 from forktask.store import Store
 
@@ -26,11 +26,15 @@ def a_row(**values: Any) -> StatusRow:
         "state": State.QUEUED,
         "settings": {"path": "a.csv"},
         "public": 0,
+        "bound": 0,
         "priority": 50,
         "attempt": 1,
+        "unique_until_start": 0,
+        "delete_on_completion": 0,
         "max_attempts": 1,
         "engine": "local",
         "created_at": now,
+        "due_at": values.get("run_after") or now,
         "updated_at": now,
     }
     return StatusRow(**(row | values))
@@ -68,14 +72,25 @@ def an_end(row: StatusRow, state: State = State.COMPLETED, **values: Any) -> End
     return End(**(given | values))
 
 
+def a_scope(*tasks: str, **values: Any) -> Scope:
+    """Return what a supervisor may start that knows these tasks, by default that of `a_row`."""
+    given: dict[str, Any] = {"tasks": frozenset(tasks or [a_row().task]), "application": "shop", "grace": 30.0}
+    return Scope(**(given | {"mine": frozenset({"shop-2"}), "neighbours": frozenset()} | values))
+
+
 def a_supervisor(**values: Any) -> SupervisorRow:
     now = clock.now()
     row: dict[str, Any] = {
         "id": new_id(),
         "application": "0f3a",
+        "name": "0f3a-1",
         "version": "1",
         "host": "here",
         "kind": "embedded",
+        "queues": None,
+        "tasks": None,
+        "processes": None,
+        "held_at": None,
         "boot_id": RUNNER.boot_id,
         "pid_namespace": RUNNER.pid_namespace,
         "pid": os.getpid(),

@@ -1,4 +1,4 @@
-"""Finding what is due, and claiming it once."""
+"""Claiming what is due, once."""
 
 from __future__ import annotations
 
@@ -6,47 +6,10 @@ import json
 
 from forktask import clock
 from forktask.rows import new_id
-from forktask.states import Cause, StartMethod, State
+from forktask.states import Cause, State
 from forktask.store import Store
-from tests.store.examples import RUNNER, SUPERVISOR, a_claim, a_row, an_end, inserted, read, running
+from tests.store.examples import RUNNER, SUPERVISOR, a_claim, a_scope, an_end, inserted, read, running
 from tests.store.forking import forked
-
-TASK = a_row().task
-
-
-def test_due_are_the_waiting_rows_of_known_tasks_by_priority_then_age(store: Store) -> None:
-    old, urgent, young = inserted(store), inserted(store, priority=90), inserted(store)
-    past = inserted(store, run_after=clock.after(-1))
-    inserted(store, run_after=clock.after(60))
-    inserted(store, start_method=StartMethod.SPAWN)
-    inserted(store, task="other")
-    inserted(store, state=State.PAUSED)
-    running(store)
-    ids = [old.id, young.id, past.id]
-    assert [found[0] for found in store.due([TASK, "unused", "more"], 10)] == [urgent.id, *sorted(ids)]
-    assert store.due([TASK], 1) == [(urgent.id, TASK)]
-    assert store.due([], 10) == []
-    assert store.due([TASK], 0) == []
-
-
-def test_due_goes_by_the_clock_of_the_database(store: Store) -> None:
-    row = inserted(store, run_after=clock.after(30))
-    clock.shift(3600)
-    try:
-        assert store.due([TASK], 10) == []
-    finally:
-        clock.shift(0)
-    assert read(store, row).state is State.QUEUED
-
-
-def test_rows_of_unknown_tasks_are_told_after_a_while(store: Store) -> None:
-    old = inserted(store, task="gone.Task", created_at=clock.after(-100), attempt=2)
-    inserted(store, task="gone.Task")
-    inserted(store, created_at=clock.after(-100))
-    inserted(store, task="gone.Task", created_at=clock.after(-100), start_method=StartMethod.FORK)
-    assert store.unknown([TASK], older_than=50) == [(old.id, 2, "gone.Task")]
-    assert len(store.unknown([], older_than=50)) == 2
-    assert store.unknown([TASK], older_than=200) == []
 
 
 def test_a_claimed_row_runs_under_its_supervisor(store: Store) -> None:
@@ -57,6 +20,7 @@ def test_a_claimed_row_runs_under_its_supervisor(store: Store) -> None:
         done=1,
         total=2,
         warnings=["w"],
+        phases=[{"name": "p", "state": "now"}],
         cause=Cause.EXCEPTION,
         error="e",
         result=1,
@@ -72,9 +36,9 @@ def test_a_claimed_row_runs_under_its_supervisor(store: Store) -> None:
     assert (row.runner_pid, row.runner_start_ticks) == (RUNNER.pid, RUNNER.start_ticks)
     assert row.started_at is not None
     assert row.started_at >= before.created_at
-    left = (row.percent, row.message, row.done, row.total, row.warnings, row.cause, row.error, row.result)
-    assert (*left, row.finished_at) == (None,) * 9
-    assert (row.checkpoint, row.unit) == ({"at": 7}, "rows")
+    left = (row.percent, row.message, row.done, row.total, row.warnings, row.phases, row.cause, row.error)
+    assert (*left, row.result, row.finished_at) == (None,) * 10
+    assert (row.checkpoint, row.unit) == ({"at": 7}, None)
 
 
 def test_what_is_not_waiting_cannot_be_claimed(store: Store) -> None:
@@ -127,7 +91,7 @@ def test_a_released_row_waits_again_at_the_same_attempt(store: Store) -> None:
     assert store.release(row.id, 1)
     again = read(store, row)
     assert (again.state, again.attempt, again.runner_pid, again.started_at) == (State.QUEUED, 1, None, None)
-    assert store.due([TASK], 10) == [(row.id, TASK)]
+    assert [found.id for found in store.due(a_scope(), 10)] == [row.id]
     assert not store.release(row.id, 1)
 
 
@@ -138,6 +102,15 @@ def test_a_row_cancelled_between_claim_and_release_is_cancelled(store: Store) ->
     again = read(store, row)
     assert (again.state, again.cause, again.runner_pid) == (State.CANCELLED, Cause.CANCELLED, None)
     assert again.finished_at is not None
+
+
+def test_a_row_paused_between_claim_and_release_is_paused(store: Store) -> None:
+    row = running(store)
+    assert store.request_pause(row.id, True)
+    assert store.release(row.id, 1)
+    again = read(store, row)
+    assert (again.state, again.attempt, again.pause_requested_at) == (State.PAUSED, 1, None)
+    assert store.resume_waiting(row.id)
 
 
 def test_an_older_attempt_cannot_release(store: Store) -> None:

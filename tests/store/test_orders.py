@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from forktask import clock
 from forktask.states import Cause, State
 from forktask.store import Store
@@ -123,8 +125,18 @@ def test_a_lost_attempt_is_run_again_if_the_task_says_so(store: Store) -> None:
     later = clock.after(9)
     assert store.mark_lost(row.id, 1, "gone", error="e", reference="r", retry_at=later)
     now = read(store, row)
-    assert (now.state, now.attempt, now.run_after, now.finished_at) == (State.QUEUED, 2, later, None)
+    assert (now.state, now.attempt, now.finished_at) == (State.QUEUED, 2, None)
+    assert now.run_after is not None and abs(now.run_after - later) < timedelta(seconds=2)
     assert [one.state for one in store.attempts(row.id)] == [State.QUEUED]
+
+
+def test_a_pause_outlives_a_lost_attempt(store: Store) -> None:
+    row = running(store, max_attempts=3)
+    store.request_pause(row.id, True)
+    assert store.mark_lost(row.id, 1, "gone", error="e", reference="r", retry_at=clock.now())
+    now = read(store, row)
+    assert (now.state, now.attempt, now.pause_requested_at) == (State.PAUSED, 2, None)
+    assert store.resume_waiting(row.id)
 
 
 def test_a_lost_attempt_that_was_cancelled_is_not_run_again(store: Store) -> None:

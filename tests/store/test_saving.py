@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from forktask import clock
+from forktask.phases import Phase
 from forktask.rows import LogRow, new_id
 from forktask.states import Cause, State
 from forktask.store import Store
 from tests.store.examples import RUNNER, SUPERVISOR, a_claim, a_sample, an_end, inserted, read, running
+
+STEP: Phase = {"name": "Schritt – 第一", "state": "now"}
 
 
 def a_piece(row_id: UUID, position: int, text: str = "hello\n") -> LogRow:
@@ -28,13 +32,17 @@ def test_samples_of_many_rows_are_written_together(supervisor_store: Store) -> N
         assert now.updated_at > row.updated_at
 
 
-def test_what_a_sample_does_not_say_stays(store: Store) -> None:
-    row = running(store, unit="rows", checkpoint={"line": 1})
-    store.save([a_sample(row, percent=1.0, warnings=["w"], checkpoint={"line": 2}, total=5)], [], [])
+def test_warnings_phases_and_checkpoint_stay_unless_a_sample_says_others(store: Store) -> None:
+    row = running(store, checkpoint={"line": 1})
+    store.save(
+        [a_sample(row, percent=1.0, warnings=["w"], phases=[STEP], checkpoint={"line": 2}, total=5, unit="rows")],
+        [],
+        [],
+    )
     store.save([a_sample(row, percent=2.0)], [], [])
     now = read(store, row)
-    assert (now.percent, now.total, now.unit) == (2.0, None, "rows")
-    assert (now.warnings, now.checkpoint) == (["w"], {"line": 2})
+    assert (now.percent, now.total, now.unit) == (2.0, None, None)
+    assert (now.warnings, now.phases, now.checkpoint) == (["w"], [STEP], {"line": 2})
 
 
 def test_a_sample_of_an_older_attempt_writes_nothing(store: Store) -> None:
@@ -86,18 +94,38 @@ def test_a_failure_keeps_the_percent_where_it_was(store: Store) -> None:
     assert read(store, row).percent == 97.0
 
 
+def test_what_completed_has_a_message(store: Store) -> None:
+    rows = [running(store, message="old") for _ in range(3)]
+    ends = [an_end(rows[0]), an_end(rows[1], last=a_sample(rows[1], percent=9.0))]
+    store.save([], [*ends, an_end(rows[2], last=a_sample(rows[2], message="All there"))], [])
+    assert [read(store, row).message for row in rows] == ["Done", "Done", "All there"]
+
+
 def test_an_end_that_is_queued_begins_the_next_attempt(store: Store) -> None:
     row = running(store, max_attempts=3)
-    store.request_pause(row.id, True)
     later = clock.after(30)
     end = an_end(row, State.QUEUED, cause=Cause.EXCEPTION, error="oops", run_after=later)
     assert store.save([], [end], []) == set()
     now = read(store, row)
-    assert (now.state, now.attempt, now.max_attempts, now.run_after) == (State.QUEUED, 2, 3, later)
+    assert (now.state, now.attempt, now.max_attempts) == (State.QUEUED, 2, 3)
+    assert now.run_after is not None and abs(now.run_after - later) < timedelta(seconds=2)
     assert (now.cause, now.error) == (Cause.EXCEPTION, "oops")
-    assert (now.runner_pid, now.pause_requested_at, now.finished_at) == (None, None, None)
+    assert (now.runner_pid, now.finished_at) == (None, None)
     assert now.started_at == row.started_at
     assert [(one.attempt, one.state) for one in store.attempts(row.id)] == [(1, State.QUEUED)]
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["asked", "stopped"])
+def test_a_pause_outlives_the_attempt(store: Store, seen: bool) -> None:
+    row = running(store, max_attempts=3)
+    store.request_pause(row.id, True)
+    assert not seen or store.set_paused(row.id, 1, True)
+    store.save([], [an_end(row, State.QUEUED, cause=Cause.INTERRUPTED)], [])
+    now = read(store, row)
+    assert (now.state, now.attempt, now.runner_pid, now.pause_requested_at) == (State.PAUSED, 2, None, None)
+    assert [one.state for one in store.attempts(row.id)] == [State.QUEUED]
+    assert store.resume_waiting(row.id)
+    assert len(store.claim([a_claim(row.id)])) == 1
 
 
 def test_an_attempt_that_does_not_count_is_given_back(store: Store) -> None:

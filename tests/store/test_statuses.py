@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -39,6 +40,8 @@ def test_a_row_comes_back_as_it_was_written(store: Store) -> None:
         queue="mail",
         run_after=later,
         unique_key="k",
+        once_key="0f" * 32,
+        visitor="0f" * 16,
         cancel_requested_at=later,
         pause_requested_at=later,
         supervisor_id=new_id(),
@@ -143,3 +146,26 @@ def test_rows_have_the_fields_of_their_tables() -> None:
 
 def test_our_tables_are_not_in_the_metadata_of_the_user() -> None:
     assert not [name for name in SQLModel.metadata.tables if name.startswith("forktask")]
+
+
+def test_what_was_ordered_once_is_found_the_second_time(store: Store) -> None:
+    first, second, other = (a_row(once_key=key, owner=owner) for key, owner in (("a", "1"), ("a", "2"), ("b", "3")))
+    assert store.insert_or_find(first).row == first
+    assert store.insert_or_find(second).row == first
+    assert store.insert_or_find(other).row == other
+    assert {row.owner for row in store.find()} == {"1", "3"}
+
+
+def test_rows_of_no_order_are_all_written(store: Store) -> None:
+    rows = [a_row(), a_row()]
+    assert [store.insert_or_find(row).row for row in rows] == rows
+    assert len(store.find()) == 2
+
+
+def test_of_many_who_order_the_same_at_once_one_writes(store: Store) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(
+            threads.map(lambda number: store.insert_or_find(a_row(once_key="a", owner=str(number))).row, range(24))
+        )
+    assert store.find() == found[:1]
+    assert {row.id for row in found} == {found[0].id}

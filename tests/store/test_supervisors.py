@@ -66,6 +66,18 @@ def test_a_silent_supervisor_is_told_after_the_time(store: Store) -> None:
     assert set(store.silent(10.5)) == {row.id, other.id}
 
 
+def test_workers_serve_while_their_lease_holds_and_until_they_say_otherwise(store: Store) -> None:
+    registered(store)
+    first, second, third = (registered(store, kind="worker", queues=["mail"], tasks=["a"]) for _ in range(3))
+    assert [row.id for row in store.serving(60)] == [first.id, second.id, third.id]
+    silence(store, first, 20)
+    store.serve_no_more(second.id)
+    (found,) = store.serving(10)
+    assert found.id == third.id
+    assert (found.serves("mail", "a"), found.serves("mail", None)) == (True, True)
+    assert (found.serves("mail", "b"), found.serves("other", "a")) == (False, False)
+
+
 def test_one_that_left_is_silent_only_while_something_of_it_is_under_way(store: Store) -> None:
     row = registered(store)
     silence(store, row, 20)
@@ -80,11 +92,11 @@ def test_one_that_left_is_silent_only_while_something_of_it_is_under_way(store: 
 
 def test_the_newest_supervisor_of_an_application_on_this_boot(store: Store) -> None:
     assert store.newest_supervisor("0f3a", RUNNER.boot_id) is None
-    old = registered(store)
-    new = registered(store, started_at=clock.after(1), version="2")
-    registered(store, started_at=clock.after(2), application="other")
-    registered(store, started_at=clock.after(2), boot_id="other")
-    registered(store, started_at=clock.after(2), kind="private")
+    old = registered(store, start_ticks=1)
+    new = registered(store, start_ticks=2, version="2", started_at=clock.after(-3600))  # the clock was set back
+    registered(store, start_ticks=3, application="other")
+    registered(store, start_ticks=3, boot_id="other")
+    registered(store, start_ticks=3, kind="private")
     newest = store.newest_supervisor("0f3a", RUNNER.boot_id)
     assert newest is not None
     assert (newest.id, newest.version) == (new.id, "2")
@@ -94,7 +106,7 @@ def test_the_newest_supervisor_of_an_application_on_this_boot(store: Store) -> N
     assert newest.id == old.id
 
 
-def test_under_way_is_what_runs_or_was_stopped_while_it_ran(store: Store) -> None:
+def test_under_way_is_what_runs_or_was_stopped_while_it_ran_and_places_are_taken_by_forks_too(store: Store) -> None:
     busy, stopped, done = running(store), running(store), running(store)
     inserted(store)
     held = inserted(store)
@@ -104,3 +116,5 @@ def test_under_way_is_what_runs_or_was_stopped_while_it_ran(store: Store) -> Non
     assert {row.id for row in store.under_way()} == {busy.id, stopped.id}
     assert store.count_running(RUNNER.boot_id) == 2
     assert store.count_running("another boot") == 0
+    inserted(store, bound=1, runner_boot_id=RUNNER.boot_id)
+    assert store.count_running(RUNNER.boot_id) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, assert_type
 from uuid import UUID
@@ -14,6 +15,7 @@ from forktask import (
     ForkTaskError,
     LiveStatus,
     Retry,
+    RetryLater,
     SettingsError,
     State,
     StatusNotFoundError,
@@ -21,6 +23,7 @@ from forktask import (
     TaskStatus,
     task,
 )
+from forktask.errors import DuplicateError
 from forktask.web import ForkTask
 
 PAGE = "{{ forktask_progress(status) }}"
@@ -43,6 +46,44 @@ class ImportTask(Task):
         status.warn("one row was empty")
         status.checkpoint({"row": total})
         return {"imported": total}
+
+
+class MailTask(Task):
+    """One of each person, written many at once; the rules of a queue."""
+
+    unique = "owner"
+    unique_until = "started"
+    on_conflict = "replace"
+    require_worker = True
+    delete_on_completion = True
+    inline_below = 5
+    batch = 50
+
+    def execute_batch(self, statuses: Sequence[LiveStatus]) -> list[Any]:
+        """Return a result for each."""
+        return [RetryLater("+10 minutes", counts=False) for _ in statuses]
+
+    @classmethod
+    def size(cls, settings: Any) -> int:
+        """Return how many letters there are."""
+        return len(settings)
+
+
+@task(unique="settings", inline_below=3, size=len)
+def sweep(status: LiveStatus) -> None:
+    """Be small."""
+
+
+def leave_to_a_queue() -> None:
+    """Leave many, for later."""
+    later = MailTask.using(run_after="+10 minutes", unique="monthly", on_conflict="refuse")
+    assert_type(later.enqueue_many([{"n": 1}], owner="7"), list[TaskStatus])
+    assert_type(MailTask.enqueue_many([]), list[TaskStatus])
+    assert_type(sweep.enqueue_many([{}]), list[TaskStatus])
+    try:
+        later.enqueue()
+    except DuplicateError as error:
+        assert_type(error.status_id, UUID)
 
 
 class ReportTask(Task):
@@ -85,6 +126,13 @@ def start_others() -> list[TaskStatus]:
         clean.initiate(),
         ImportTask.using(priority=80, run_after=timedelta(minutes=5)).initiate({}),
     ]
+
+
+def again_and_again() -> None:
+    """Declare recurring tasks."""
+    ImportTask.using(queue="imports").every(timedelta(hours=1), name="hourly", missed="all", overlap="queue")
+    made = clean.cron("30 2 * * mon-fri", timezone="Europe/Berlin", jitter="5 min", owner="7")
+    assert_type(made.name, str)
 
 
 def look(status_id: UUID) -> str:

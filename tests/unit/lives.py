@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,9 @@ from forktask.progress import Page, Report
 class Watched:
     """A live status, what it reported and what it sent."""
 
-    def __init__(self, settings: Any = None, on_progress: Callable[[Report], None] | None = None) -> None:
+    def __init__(
+        self, settings: Any = None, on_progress: Callable[[Report], None] | None = None, *, phases: Sequence[str] = ()
+    ) -> None:
         self.page = Page.anonymous()
         self.reports: list[Report] = []
         self.sent: list[tuple[str, Any]] = []
@@ -23,6 +25,7 @@ class Watched:
             send=lambda word, value: self.sent.append((word, value)),
             status_id=uuid4(),
             settings=settings,
+            phases=phases,
             on_progress=on_progress or self.reports.append,
         )
 

@@ -88,6 +88,7 @@ WRONG = [
     ("HEARTBEAT_INTERVAL", -5, "must be more than 0 and finite"),
     ("LOST_AFTER", "nan", "must be more than 0 and finite"),
     ("POLL_INTERVAL", "inf", "must be more than 0 and finite"),
+    ("MAX_WAIT", -1, "must be finite and not negative"),
     ("STOP_TIMEOUT", -0.1, "must be finite and not negative"),
     ("IDLE_EXIT", "nan", "must be finite and not negative"),
     ("IDLE_EXIT", "inf", "must be finite and not negative"),
@@ -98,6 +99,19 @@ WRONG = [
     ("APP", 5, "must be text"),
     ("DATABASE_URL", "shop.sqlite", "is no URL of SQLite, PostgreSQL or MariaDB"),
     ("DATABASE_URL", "oracle://127.0.0.1/db", "is no URL of SQLite, PostgreSQL or MariaDB"),
+    ("DATABASE_URL", "postgres//127.0.0.1/db", "is no URL of SQLite, PostgreSQL or MariaDB"),
+    ("DATABASE_URL", "postgresql://127.0.0.1:five/db", "has a port that is no number"),
+    ("DATABASE_URL", "mysql://127.0.0.1:/db", "has a port that is no number"),
+    ("DATABASE_URL", "mysql://127.0.0.1:0/db", "has a port that is not between 1 and 65535"),
+    ("DATABASE_URL", "postgresql://127.0.0.1:65536/db", "has a port that is not between 1 and 65535"),
+    ("DATABASE_URL", "postgresql+psychopg://127.0.0.1/db", "has a driver that SQLAlchemy does not know"),
+    ("DATABASE_URL", "sqlite+lite:///shop.sqlite", "has a driver that SQLAlchemy does not know"),
+    ("DATABASE_URL", "mysql+mysqldb://127.0.0.1/db", "has a driver that is not installed here: No module named 'MySQ"),
+    ("DATABASE_URL", "postgresql+psycopg_async://127.0.0.1/db", "has an asynchronous driver"),
+    ("DATABASE_URL", "mysql://127.0.0.1", "names no database"),
+    ("DATABASE_URL", "mariadb://127.0.0.1/", "names no database"),
+    ("DATABASE_URL", "sqlite://shop.sqlite", "names a host; a relative path follows three slashes"),
+    ("DATABASE_URL", "sqlite://data/shop.sqlite", "names a host; a relative path follows three slashes"),
     ("DATABASE_URL", "sqlite://", "is a database in memory"),
     ("DATABASE_URL", "sqlite:///", "is a database in memory"),
     ("DATABASE_URL", "sqlite:///:memory:", "is a database in memory"),
@@ -149,15 +163,44 @@ def test_names_of_others_are_left_alone() -> None:
     assert load({"SECRET_KEY": "x", "DEBUG": True}, {"PATH": "/bin", "FORKTASK_DEBUG_RUNNER": "1"}) == Settings()
 
 
-def test_no_error_shows_a_password() -> None:
-    for url in (
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///db",
+        "postgresql://u:p@/db?host=/run/postgresql",
+        "postgresql://u:p/%40ss@[::1]:5432/db?sslmode=require",
+        "postgresql:///?service=shop",
+        "mysql:///db",
+        "mysql://u@/?read_default_file=/etc/shop.cnf",
+        "sqlite:///file:shop.sqlite?uri=true",
+    ],
+)
+def test_a_url_that_a_driver_takes_is_taken(url: str) -> None:
+    load({"FORKTASK_DATABASE_URL": url}, {})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
         "oracle://u:secret@127.0.0.1/db",
         "oracle://u:se@secret@127.0.0.1/db",
+        "postgresql://u:secret/secret@127.0.0.1:five/db",
+        "postgresql://u:secret@127.0.0.1:99999/db",
+        "postgresql+psychopg://u:secret@127.0.0.1/db",
+        "postgresql//u:secret@127.0.0.1/db",
+        "postgresql:u:secret@127.0.0.1/db",
+        "postgresql://127.0.0.1:five/db?password=secret&sslmode=require",
+        "mysql://127.0.0.1:five/db?user=u&passwd=secret",
         make_url("oracle://u:secret@h/d"),
-    ):
-        said = " ".join(problems({"FORKTASK_DATABASE_URL": url}))
-        assert "oracle://***@" in said
-        assert "secret" not in said
+    ],
+)
+def test_no_error_shows_a_password(url: object) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load({"FORKTASK_DATABASE_URL": url}, {})
+    said = str(caught.value)
+    assert "***" in said
+    assert "secret" not in said
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
 
 
 def test_settings_made_by_hand_are_checked_as_a_whole() -> None:
@@ -168,6 +211,16 @@ def test_settings_made_by_hand_are_checked_as_a_whole() -> None:
         "FORKTASK_POLL_INTERVAL=0 must be more than 0 and finite",
     )
     assert isinstance(caught.value, ValueError)
+
+
+def test_a_start_method_in_settings_made_by_hand_is_one_or_is_refused() -> None:
+    assert Settings(start_method="inline").start_method is StartMethod.INLINE  # type: ignore[arg-type]
+    assert dataclasses.replace(Settings(), start_method="fork").start_method is StartMethod.FORK  # type: ignore[arg-type]
+    for wrong in ("threads", "", None, ["fork"]):
+        with pytest.raises(
+            ConfigurationError, match=r"FORKTASK_START_METHOD=.* must be one of forkserver, fork, spawn"
+        ):
+            Settings(start_method=wrong)  # type: ignore[arg-type]
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -191,6 +244,8 @@ def test_settings_cannot_be_changed() -> None:
         ("sqlite+pysqlite:///shop.sqlite", "sqlite+pysqlite:///{here}/shop.sqlite"),
         ("sqlite:///file:shop.sqlite?uri=true", "sqlite:///file:shop.sqlite?uri=true"),
         ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("sqlite:///?mode=memory", "sqlite:///?mode=memory"),
+        ("sqlite://shop.sqlite", "sqlite://shop.sqlite"),
         ("sqlite://", "sqlite://"),
         ("nonsense", "nonsense"),
     ],

@@ -17,7 +17,6 @@ import pytest
 
 from forktask import host
 from forktask.errors import LaunchError
-from forktask.host.machine import interpreter
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,29 +138,6 @@ print([host.__file__, sys.path, None], flush=True)
     (package, *found), (_, *expected) = (ast.literal_eval(line) for line in done.stdout.splitlines())
     assert package == str(tmp_path / "forktask" / "__init__.py")
     assert found == expected
-
-
-def test_the_interpreter_is_found_where_another_program_embeds_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert interpreter() == sys.executable
-    embedding = tmp_path / "uwsgi_python3"
-    embedding.write_text("")
-    embedding.chmod(0o755)
-    for executable in (str(embedding), "/no/such/python3", "", None):
-        monkeypatch.setattr(sys, "executable", executable)
-        found = interpreter()
-        assert os.path.dirname(found) == os.path.join(sys.prefix, "bin")
-        prefix = subprocess.check_output([found, "-c", "import sys; print(sys.prefix)"], text=True)
-        assert prefix.strip() == sys.prefix
-
-
-def test_no_interpreter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/opt/frozen-program")
-    for prefix in ("prefix", "exec_prefix", "base_prefix"):
-        monkeypatch.setattr(sys, prefix, "/nowhere")
-    with pytest.raises(LaunchError, match="no Python interpreter under /nowhere"):
-        interpreter()
 
 
 @pytest.fixture

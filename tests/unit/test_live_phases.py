@@ -11,6 +11,7 @@ import pytest
 
 from forktask.errors import TaskStopped
 from forktask.progress import Report
+from forktask.task import task
 from tests.unit.lives import Watched
 
 
@@ -128,3 +129,63 @@ def test_the_bar_never_goes_back_through_phases_in_phases() -> None:
     assert len(percents) > 100
     assert max(percents) <= 100
     assert percents[-1] == pytest.approx(100)
+
+
+def steps(watched: Watched) -> list[tuple[str, str]]:
+    """Return the steps that were told last."""
+    told = [value for word, value in watched.sent if word == "phases"]
+    return [(phase["name"], phase["state"]) for phase in told[-1]] if told else []
+
+
+def test_phases_are_told_as_steps_in_the_order_in_which_they_begin(watched: Watched) -> None:
+    assert steps(watched) == []
+    with watched.status.phase("Reading", 40):
+        assert steps(watched) == [("Reading", "now")]
+        with watched.status.phase("A part of it", 10):
+            assert steps(watched) == [("Reading", "now")]
+    assert steps(watched) == [("Reading", "done")]
+    with watched.status.phase("Writing", 40), watched.status.phase("Its only part", 100):
+        assert steps(watched) == [("Reading", "done"), ("Writing", "now")]
+
+
+def test_declared_phases_are_told_from_the_start_and_go_when_they_are_passed_over() -> None:
+    watched = Watched(phases=("Reading", "Mending", "Summary"))
+    assert steps(watched) == [("Reading", "later"), ("Mending", "later"), ("Summary", "later")]
+    with watched.status.phase("Unpacking", 10):
+        pass
+    assert steps(watched)[:2] == [("Unpacking", "done"), ("Reading", "later")]
+    with watched.status.phase("Mending", 10):
+        assert steps(watched) == [("Unpacking", "done"), ("Mending", "now"), ("Summary", "later")]
+
+
+def test_a_phase_that_is_left_by_an_error_is_not_done_and_the_next_is_a_step_again(watched: Watched) -> None:
+    with pytest.raises(OSError, match="disk"), watched.status.phase("Reading", 40):
+        raise OSError("disk")
+    assert steps(watched) == [("Reading", "now")]
+    with watched.status.phase("Reading a copy", 40):
+        assert steps(watched) == [("Reading", "done"), ("Reading a copy", "now")]
+
+
+def test_twenty_phases_are_steps_and_a_flood_is_not_sent(watched: Watched) -> None:
+    for number in range(1000):
+        with watched.status.phase(f"Part {number}", 0.1):
+            pass
+    assert steps(watched) == [(f"Part {number}", "done") for number in range(20)]
+    assert len(watched.sent) == 40
+
+
+def test_names_of_phases_are_cut_and_what_databases_refuse_is_replaced(watched: Watched) -> None:
+    with watched.status.phase("\0" + "x" * 500, 10), watched.status.phase("\ud800", 10):
+        pass
+    with watched.status.phase(" ", 10):
+        pass
+    assert steps(watched) == [("\N{REPLACEMENT CHARACTER}" + "x" * 98 + "…", "done")]
+    odd: Any = None
+    with pytest.raises(TypeError, match="name must be text"), watched.status.phase(odd, 10):
+        pass
+
+
+@pytest.mark.parametrize("declared", ["Reading", [3], [""], ["x"] * 21])
+def test_phases_that_are_no_names_are_refused_when_the_task_is_defined(declared: Any) -> None:
+    with pytest.raises(TypeError, match="phases"):
+        task(phases=declared)(lambda status: None)

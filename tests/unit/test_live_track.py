@@ -13,7 +13,7 @@ import pytest
 from forktask.errors import TaskStopped
 from forktask.live import LiveStatus
 from forktask.progress import Report
-from forktask.track import CHUNK_LIMIT, WRITE_SECONDS
+from forktask.track import CHUNK_LIMIT, WRITE_SECONDS, Track
 from tests.unit.lives import Watched, work
 
 SLOW = WRITE_SECONDS * 1.1
@@ -104,6 +104,17 @@ def test_reports_follow_when_the_pace_drops(watched: Watched) -> None:
         if number > fast + CHUNK_LIMIT:
             assert counts(watched)[0] in range(max(fast, number - 12), number + 1)
     assert counts(watched) == (fast + slow, fast + slow)
+
+
+def test_no_chunk_is_longer_than_its_limit_whatever_the_pace_was(watched: Watched) -> None:
+    loop = Track(watched.status._bar, range(100_000), None, None)
+    lengths = []
+    for count, chunk in enumerate(loop.chunks()):
+        lengths.append(sum(1 for _ in chunk))
+        if count % 50 == 0:
+            work(0.001 * (count // 50 % 10))
+    assert max(lengths) == CHUNK_LIMIT
+    assert len(set(lengths)) > 6, "the pace never changed"
 
 
 def test_fast_loops_are_not_reported_item_by_item(watched: Watched) -> None:

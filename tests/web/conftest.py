@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from forktask import TaskStatus
 from forktask.store import Store
 from forktask.web import ForkTask
 
@@ -43,3 +44,16 @@ def store(app: Flask) -> Iterator[Store]:
     store.ensure_tables()
     yield store
     store.close()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give the list of waits that were begun; none takes time."""
+    begun: list[float] = []
+
+    def wait(status: TaskStatus, timeout: float | None = None) -> TaskStatus:
+        begun.append(timeout or 0)
+        return status
+
+    monkeypatch.setattr(TaskStatus, "wait", wait)
+    return begun

@@ -21,12 +21,16 @@ def row(**values: Any) -> StatusRow:
         "title": "Customer import",
         "state": State.QUEUED,
         "settings": {},
-        "public": 0,
+        "public": 1,
+        "bound": 0,
         "priority": 50,
         "attempt": 1,
+        "unique_until_start": 0,
+        "delete_on_completion": 0,
         "max_attempts": 1,
         "engine": "local",
         "created_at": moment,
+        "due_at": moment,
         "updated_at": moment,
     }
     return StatusRow(**{**dict.fromkeys(StatusRow._fields), **plain, **values})
@@ -50,15 +54,20 @@ def keep(store: Store, **values: Any) -> UUID:
     return written.id
 
 
-def watcher(store: Store) -> UUID:
-    """Register this process as a supervisor."""
-    own = process.identify(os.getpid())
+def watcher(store: Store, pid: int | None = None) -> UUID:
+    """Register a process, by default this one, as a supervisor."""
+    own = process.identify(pid or os.getpid())
     supervisor = SupervisorRow(
         id=new_id(),
         application="tests",
+        name="",
         version="1",
         host="here",
         kind="inline",
+        queues=None,
+        tasks=None,
+        processes=None,
+        held_at=None,
         boot_id=own.boot_id,
         pid_namespace=own.pid_namespace,
         pid=own.pid,

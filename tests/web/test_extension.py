@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import fields
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from flask import Flask
 
-from forktask import ConfigurationError, Settings
+from forktask import ConfigurationError, Runtime, Settings, descriptors
+from forktask.runtime import current
 from forktask.web import ForkTask
 from forktask.web.extension import current_runtime
 
@@ -34,7 +38,35 @@ def test_one_extension_serves_many_applications(tmp_path: Path) -> None:
     assert first is not second
 
 
-def test_outside_an_application_context_there_is_no_runtime_of_an_application(app: Flask) -> None:
+def test_an_application_that_is_dropped_leaves_nothing_open(tmp_path: Path) -> None:
+    """Tests of applications make one each; the last one stays, for calls outside an application context."""
+
+    def use(name: str) -> weakref.ref[Flask]:
+        app = site(tmp_path / name)
+        ForkTask(app)
+        app.test_client().get("/forktask/progress?t=x")
+        app.extensions["forktask"].runtime.store.ensure_tables()
+        return weakref.ref(app)
+
+    use("first")
+    gc.collect()
+    before = descriptors.open_descriptors()
+    dropped = [use(f"site{number}") for number in range(4)]
+    gc.collect()
+    assert [app() for app in dropped[:-1]] == [None] * 3
+    assert len(descriptors.open_descriptors()) == len(before)
+
+
+def test_outside_an_application_context_rows_stand_where_the_pages_of_the_last_application_look(app: Flask) -> None:
+    runtime = app.extensions["forktask"].runtime
+    found: list[Runtime] = []
+    thread = Thread(target=lambda: found.append(current()))
+    thread.start()
+    thread.join()
+    assert found == [runtime]
+
+
+def test_outside_an_application_context_there_is_no_runtime_of_the_request(app: Flask) -> None:
     assert current_runtime() is None
     with Flask("stranger").app_context():
         assert current_runtime() is None

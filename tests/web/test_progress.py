@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from flask import Flask, session
 from flask.testing import FlaskClient
+from flask_login import LoginManager, UserMixin, login_user
 
 from forktask import LiveStatus, State, Task
 from forktask.rows import new_id
 from forktask.store import Store
 from forktask.web import ForkTask
-from tests.web.asking import poll, rendered, url
+from tests.web.asking import poll, poll_all, rendered, tokens_of, url
 from tests.web.rows import keep
 
 FINAL = [State.COMPLETED, State.FAILED, State.CANCELLED, State.LOST]
@@ -31,7 +32,7 @@ class Greet(Task):
 
 def inner(html: str) -> str:
     """Return the part of a widget that polls replace."""
-    return html[html.index('<div class="forktask-progress') : html.index('<p class="forktask-note"')].strip()
+    return html[html.index('<div class="forktask-part') : html.index('<p class="forktask-note"')].strip()
 
 
 def test_a_task_that_was_initiated_in_a_request_is_shown_with_its_end(app: Flask, client: FlaskClient) -> None:
@@ -44,7 +45,7 @@ def test_a_task_that_was_initiated_in_a_request_is_shown_with_its_end(app: Flask
     page = client.post("/greet").text
     assert "Done" in page
     assert "Greeting Ada" in page
-    assert "hx-trigger" not in page
+    assert "data-forktask-next" not in page
 
 
 def test_first_value_and_polls_show_the_same(app: Flask, client: FlaskClient, store: Store) -> None:
@@ -52,21 +53,23 @@ def test_first_value_and_polls_show_the_same(app: Flask, client: FlaskClient, st
     page = rendered(app, status)
     assert 'value="62.5"' in page
     assert "5 of 8 rows" in page
-    assert poll(client, status).text.strip() == inner(page)
+    token = re.search('data-forktask-token="([^"]+)"', page)
+    assert token
+    assert poll_all(client, token[1]).get_json()["bars"][0]["html"].strip() == inner(page)
+    assert poll(client, status).text.strip() == page.strip()
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.PAUSED])
 def test_a_status_that_is_not_final_asks_for_more(client: FlaskClient, store: Store, state: State) -> None:
     page = poll(client, keep(store, state=state)).text
-    assert 'hx-trigger="every 1000ms, forktask:refresh"' in page
-    assert 'hx-swap="outerHTML"' in page
+    assert 'data-forktask-next="1.0"' in page
 
 
 @pytest.mark.parametrize("state", FINAL)
 def test_a_final_status_asks_no_more(client: FlaskClient, store: Store, state: State) -> None:
     response = poll(client, keep(store, state=state))
     assert response.status_code == 200
-    assert "hx-" not in response.text
+    assert "data-forktask-next" not in response.text
     assert response.headers["Forktask-State"] == state
 
 
@@ -113,6 +116,12 @@ def test_what_did_not_change_is_not_sent_again(client: FlaskClient, store: Store
     assert poll(client, other, **{"If-None-Match": first.headers["ETag"]}).status_code == 200
 
 
+def test_a_whole_page_with_what_is_the_application_s_own_is_kept_by_nobody(client: FlaskClient, store: Store) -> None:
+    page = client.get(f"{url(client.application, keep(store))}", headers={"Accept": "text/html"})
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "ETag" not in page.headers
+
+
 def test_answers_are_kept_by_nobody_but_the_browser_that_asked(client: FlaskClient, store: Store) -> None:
     response = poll(client, keep(store))
     assert response.headers["Cache-Control"] == "private, no-cache"
@@ -122,23 +131,17 @@ def test_answers_are_kept_by_nobody_but_the_browser_that_asked(client: FlaskClie
 def test_programs_get_json(client: FlaskClient, app: Flask, store: Store) -> None:
     status = keep(store, state=State.RUNNING, percent=62.5, message="Importing", done=5, total=8)
     response = client.get(url(app, status), headers={"Accept": "application/json"})
-    assert response.json == {
-        "id": str(status),
-        "state": "running",
-        "percent": 62.5,
-        "message": "Importing",
-        "done": 5,
-        "total": 8,
-        "error": None,
-        "reference": None,
-    }
+    assert response.json is not None
+    known = {"id": str(status), "state": "running", "percent": 62.5, "message": "Importing", "done": 5, "total": 8}
+    assert {key: response.json[key] for key in known} == known
 
 
 def test_programs_get_problem_details_for_what_is_not_there(client: FlaskClient, app: Flask, store: Store) -> None:
-    response = client.get(url(app, new_id()), headers={"Accept": "application/json"})
-    assert response.status_code == 404
-    assert response.mimetype == "application/problem+json"
-    assert response.get_json(force=True)["title"] == "Not Found"
+    for address, status, title in ((url(app, new_id()), 410, "Gone"), ("/forktask/progress/x", 404, "Not Found")):
+        response = client.get(address, headers={"Accept": "application/json"})
+        assert response.status_code == status
+        assert response.mimetype == "application/problem+json"
+        assert response.get_json(force=True)["title"] == title
 
 
 @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true", "HX-Boosted": "true"}])
@@ -154,6 +157,13 @@ def test_people_without_javascript_get_a_page(
     assert '<meta http-equiv="refresh"' not in done
 
 
+def test_the_title_of_that_page_has_no_controls_and_no_end_of_it(client: FlaskClient, app: Flask, store: Store) -> None:
+    status = keep(store, state=State.RUNNING, title="A\u202egnp.exe</title>\x07" + "!" * 1000)
+    page = client.get(url(app, status)).text
+    assert "<title>A gnp.exe&lt;/title&gt;" in page
+    assert not re.search("[\u202e\x07]|!{100}", page)
+
+
 def test_the_widget_links_to_that_page_for_people_without_javascript(app: Flask, store: Store) -> None:
     status = keep(store, state=State.RUNNING)
     assert re.search(rf'<noscript><a [^>]*href="{re.escape(url(app, status))}"', rendered(app, status))
@@ -161,9 +171,9 @@ def test_the_widget_links_to_that_page_for_people_without_javascript(app: Flask,
 
 def test_a_status_that_is_gone_says_so_and_asks_no_more(client: FlaskClient, store: Store) -> None:
     response = poll(client, new_id())
-    assert response.status_code == 404
+    assert response.status_code == 410
     assert "can no longer be shown" in response.text
-    assert "hx-" not in response.text
+    assert "data-forktask-next" not in response.text
 
 
 def test_polls_do_not_prolong_a_login(app: Flask, client: FlaskClient, store: Store) -> None:
@@ -183,6 +193,31 @@ def test_polls_do_not_prolong_a_login(app: Flask, client: FlaskClient, store: St
     assert "Set-Cookie" not in poll(client, new_id()).headers
 
 
+def test_polls_do_not_prolong_a_login_that_flask_login_or_the_application_renews(
+    app: Flask, client: FlaskClient, store: Store
+) -> None:
+    app.config["REMEMBER_COOKIE_REFRESH_EACH_REQUEST"] = True
+    manager = LoginManager(app)
+    user = UserMixin()
+    user.id = "7"
+    manager.user_loader(lambda _: user)
+
+    @app.before_request
+    def stay() -> None:
+        session.permanent = True
+
+    @app.get("/login")
+    def login() -> str:
+        login_user(user, remember=True)
+        return "in"
+
+    assert "remember_token" in str(client.get("/login").headers.getlist("Set-Cookie"))
+    running = keep(store, state=State.RUNNING, owner="7")
+    for answer in (poll(client, running), poll_all(client, *tokens_of(app, running))):
+        assert answer.headers.getlist("Set-Cookie") == []
+    assert len(client.get("/login").headers.getlist("Set-Cookie")) == 2
+
+
 def test_what_the_application_changes_in_the_session_is_sent(app: Flask, client: FlaskClient, store: Store) -> None:
     @app.before_request
     def count() -> None:
@@ -194,10 +229,10 @@ def test_what_the_application_changes_in_the_session_is_sent(app: Flask, client:
 def test_every_template_can_be_overridden(app: Flask, client: FlaskClient, store: Store, tmp_path: Path) -> None:
     own = tmp_path / "templates" / "forktask"
     own.mkdir()
-    (own / "progress.html").write_text("<i>{{ status.headline }}, {{ interval }}</i>")
+    (own / "progress.html").write_text("<i>{{ status.headline }}</i>")
     status = keep(store, state=State.COMPLETED)
-    assert poll(client, status).text == "<i>Done, 1000ms</i>"
-    assert "<i>Done, 1000ms</i>" in rendered(app, status)
+    assert "<i>Done</i>" in poll(client, status).text
+    assert "<i>Done</i>" in rendered(app, status)
 
 
 def test_nothing_in_our_pages_needs_more_than_a_strict_content_security_policy(
@@ -220,7 +255,8 @@ def test_our_urls_follow_the_setting(bare: Flask, tmp_path: Path) -> None:
     store = Store(bare.extensions["forktask"].settings.database_url)
     status = keep(store, state=State.RUNNING)
     assert url(bare, status).startswith("/jobs/progress/")
-    assert "every 250ms" in poll(client, status).text
+    assert 'data-forktask-next="0.25"' in poll(client, status).text
+    assert 'data-forktask-poll="/jobs/progress"' in poll(client, status).text
     with client.get("/jobs/static/forktask.css") as ours, client.get("/static/own.css") as own:
         assert ours.status_code == 200
         assert own.data == b"/* own */"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from flask import Flask
 from forktask import State, TaskStatus
 from forktask.clock import now
 from forktask.store import Store
-from forktask.web.wording import Wording, clean, describe, number
+from forktask.web.language import ENGLISH, Languages, number
+from forktask.web.wording import Wording, clean, describe, in_line, time_left
 from tests.web.rows import keep
 
 SPACE = "\u202f"
@@ -21,7 +23,7 @@ SPACE = "\u202f"
 def words(app: Flask, store: Store) -> Any:
     """Return a function that keeps a row and says what a person reads some seconds later."""
 
-    def read(after: float = 0, **values: Any) -> Wording:
+    def read(after: float = 0, full: bool = False, **values: Any) -> Wording:
         moment = now()
         if "run_in" in values:
             values["run_after"] = moment + timedelta(seconds=values.pop("run_in"))
@@ -29,7 +31,7 @@ def words(app: Flask, store: Store) -> Any:
             values["cancel_requested_at"] = moment
         with app.app_context():
             status = TaskStatus.get(keep(store, created_at=moment, **values))
-            return describe(status, moment + timedelta(seconds=after))
+            return describe(status, moment + timedelta(seconds=after), lambda: full)
 
     return read
 
@@ -37,8 +39,11 @@ def words(app: Flask, store: Store) -> Any:
 @pytest.mark.parametrize(
     ("values", "headline"),
     [
-        ({}, "Waiting to start"),
-        ({"after": 60}, "Waiting for a free place"),
+        ({}, "Starting…"),
+        ({"full": True}, "Starting…"),
+        ({"queue": "mail"}, "Next in line"),
+        ({"after": 60}, "Waiting to start"),
+        ({"after": 60, "full": True}, "Waiting for a free place"),
         ({"run_in": 50}, "Starts in 50 s"),
         ({"run_in": 12, "attempt": 2, "max_attempts": 3}, "Trying again in 12 s (attempt 2 of 3)"),
         ({"run_in": 11.2, "attempt": 2, "max_attempts": 3}, "Trying again in 12 s (attempt 2 of 3)"),
@@ -84,6 +89,33 @@ def test_the_bar_shows_what_is_known_and_no_more(
     assert (shown.share, shown.figure, shown.count) == (share, figure, count)
 
 
+@pytest.mark.parametrize(
+    ("remaining", "english", "german"),
+    [
+        ((0, 5), "a few seconds left", "noch wenige Sekunden"),
+        ((0, 20), "less than 20 s left", "noch weniger als 20 s"),
+        ((10, 20), "about 10–20 s left", "noch etwa 10–20 s"),
+        ((45, 120), "about 45 s – 2 min left", "noch etwa 45 s bis 2 min"),
+        ((60, 60), "about 60 s left", "noch etwa 60 s"),
+        ((60, 180), "about 1–3 min left", "noch etwa 1–3 min"),
+        ((3600, 10800), "about 1–3 h left", "noch etwa 1–3 h"),
+        ((5400, 7200), "about 90 min – 2 h left", "noch etwa 90 min bis 2 h"),
+        ((86400, 259200), "about 1–3 days left", "noch etwa 1–3 Tage"),
+        ((86400, 86400), "about 24 h left", "noch etwa 24 h"),
+    ],
+)
+def test_the_time_left_is_told_as_a_rounded_range(remaining: tuple[float, float], english: str, german: str) -> None:
+    assert time_left(remaining, ENGLISH) == english
+    assert time_left(remaining, Languages("/nowhere").get("de")) == german
+
+
+def test_the_bar_says_the_time_left_of_what_runs(words: Any, store: Store) -> None:
+    end = now()
+    keep(store, state=State.COMPLETED, started_at=end - timedelta(seconds=60), finished_at=end, supervisor_id=None)
+    assert re.fullmatch(r"about .* left", words(state=State.RUNNING).left)
+    assert words(state=State.PAUSED).left == ""
+
+
 def test_a_lost_task_says_what_to_do_next(words: Any) -> None:
     shown = words(state=State.LOST, error="This was lost.", reference="K7QX-3MFA")
     assert shown.problem == "This was lost."
@@ -110,3 +142,38 @@ def test_texts_lose_their_controls_and_are_cut() -> None:
 
 def test_numbers_are_grouped() -> None:
     assert number(1_234_567) == f"1{SPACE}234{SPACE}567"
+
+
+@pytest.mark.parametrize(
+    ("state", "looks"),
+    [
+        (State.RUNNING, ["done", "now", "later"]),
+        (State.PAUSED, ["done", "now", "later"]),
+        (State.FAILED, ["done", "stopped", "later"]),
+        (State.LOST, ["done", "stopped", "later"]),
+        (State.COMPLETED, ["done", "stopped"]),
+        (State.QUEUED, []),
+    ],
+)
+def test_steps_say_what_is_done_and_where_it_stopped(words: Any, state: State, looks: list[str]) -> None:
+    phases = [{"name": "\u202ea", "state": "done"}, {"name": "b", "state": "now"}, {"name": "c", "state": "later"}]
+    shown = words(state=state, phases=phases).phases
+    assert [phase.look for phase in shown] == looks
+    assert [phase.name for phase in shown] == ["a", "b", "c"][: len(looks)]
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds", "english", "german"),
+    [
+        (1, None, "Next in line", "Als Nächstes an der Reihe"),
+        (1, 3.0, "Next in line", "Als Nächstes an der Reihe"),
+        (3, None, "Number 3 in line", "Platz 3 in der Warteschlange"),
+        (3, 61.0, "Number 3 in line · starts in about 65 s", "Platz 3 in der Warteschlange · beginnt in etwa 65 s"),
+        (9, 118.0, "Number 9 in line · starts in about 2 min", "Platz 9 in der Warteschlange · beginnt in etwa 2 min"),
+    ],
+)
+def test_a_place_in_a_queue_is_told_with_the_time_until_it_starts(
+    number: int, seconds: float | None, english: str, german: str
+) -> None:
+    assert in_line(number, seconds, ENGLISH) == english
+    assert in_line(number, seconds, Languages("/nowhere").get("de")) == german

@@ -24,4 +24,5 @@ connect(app, ConnectedTask)
 with app.app_context():
     TaskStatus.find()
 if not in_supervisor():
-    Path("backend").write_text(str(own.scalar(text("SELECT pg_backend_pid()"))))
+    with Path("ports").open("a") as ports:
+        print(own.scalar(text("SELECT inet_client_port()")), file=ports)

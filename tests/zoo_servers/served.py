@@ -1,4 +1,4 @@
-"""What the applications of this folder have in common: a task that tells where it runs, and the URL that starts it."""
+"""What the applications of this folder have in common: a task that tells where it runs, and the URLs that start it."""
 
 from __future__ import annotations
 
@@ -39,12 +39,17 @@ def surroundings() -> dict[str, Any]:
         "request": has_request_context(),
         "environ": sorted(os.environ),
         "folder": os.getcwd(),
+        "user": os.geteuid(),
     }
 
 
 def connect(app: Flask, task: type[Task]) -> None:
     """Add forktask and the URLs to an application."""
     ForkTask(app)
+
+    @app.get("/")
+    def index() -> Any:
+        return jsonify(os.getpid())
 
     @app.get("/start")
     def start() -> Any:
@@ -54,3 +59,12 @@ def connect(app: Flask, task: type[Task]) -> None:
     @app.get("/state/<status_id>")
     def state(status_id: str) -> Any:
         return jsonify(TaskStatus.get(status_id).state)
+
+    @app.get("/cancel/<status_id>")
+    def cancel(status_id: str) -> Any:
+        return jsonify(TaskStatus.get(status_id).cancel().state)
+
+    @app.get("/wait/<status_id>")
+    def wait(status_id: str) -> Any:
+        open(f"waits-{status_id}", "x").close()
+        return jsonify(TaskStatus.get(status_id).wait(60).state)

@@ -1,0 +1,171 @@
+"""`forktask queues`, and what holds queues and workers up and lets them go on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from forktask import clock, runtime
+from forktask.errors import ForkTaskError
+from forktask.proof import Witness
+from forktask.queuename import ALL_QUEUES, QUEUE_RULE, is_queue
+from forktask.rows import SupervisorRow
+from forktask.start.bell import Workers
+from forktask.store import Store
+
+ASK_INTERVAL = 0.2
+"""Seconds between looks whether the workers have heard it."""
+NOT_ALL = 4
+"""Exit code where a worker did not say in time that it obeys."""
+
+
+@contextmanager
+def _told() -> Iterator[Store]:
+    try:
+        yield runtime.current().store
+    except ForkTaskError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def queues(as_json: bool) -> None:
+    """Show each queue in which something waits, runs or is held up, and who serves it.
+
+    Example: forktask --app demo_app:app queues
+    """
+    with _told() as store:
+        paused, counts, workers = store.paused_queues(), store.queue_counts(), _witness(store).serving()
+    served = {name for row in workers for name in row.queues or ()}
+    names = sorted({*paused, *counts, *served} - {ALL_QUEUES})
+    held_up = ALL_QUEUES in paused
+    found: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "waiting": counts.get(name, (0, 0))[0],
+            "running": counts.get(name, (0, 0))[1],
+            "paused": name in paused,
+            "workers": sum(name in (row.queues or ()) for row in workers),
+        }
+        for name in names
+    ]
+    if as_json:
+        click.echo(json.dumps({"workers_stopped": held_up, "queues": found}))
+        return
+    if held_up:
+        click.echo("all workers are told to take nothing: forktask resume-workers", err=True)
+    lines = [("QUEUE", "WAITING", "RUNNING", "WORKERS", "STATE")]
+    lines += [
+        (one["name"], str(one["waiting"]), str(one["running"]), str(one["workers"]), "paused" if one["paused"] else "")
+        for one in found
+    ]
+    _show(lines)
+
+
+@click.command()
+@click.argument("name")
+def pause_queue(name: str) -> None:
+    """Let nothing more be taken from a queue, by whoever serves it; what runs goes on.
+
+    Example: forktask --app demo_app:app pause-queue mail
+    """
+    with _told() as store:
+        store.pause_queue(_checked(name))
+    click.echo(f"{name} is paused; forktask resume-queue {name} lets it go on")
+
+
+@click.command()
+@click.argument("name")
+def resume_queue(name: str) -> None:
+    """Let a queue go on.
+
+    Example: forktask --app demo_app:app resume-queue mail
+    """
+    with _told() as store:
+        if was_paused := store.resume_queue(_checked(name)):
+            _wake(store, name)
+    click.echo(f"{name} goes on" if was_paused else f"{name} was not paused")
+
+
+def _wake(store: Store, queue: str) -> None:
+    """Have those look who take what waits; what no worker takes is our own supervisor's."""
+    source = runtime.current()
+    workers = Workers(_witness(store), source.settings.runtime_dir)
+    if [task for task in store.waiting_tasks(queue) if not workers.wake(queue, task)]:
+        source.doorbell.ring(["due", ""])
+
+
+def _checked(name: str) -> str:
+    if not is_queue(name):
+        raise click.BadParameter(f"{name!r} is no queue; {QUEUE_RULE}", param_hint="NAME")
+    return name
+
+
+WAIT = click.option("--wait", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds for an answer.")
+
+
+@click.command()
+@WAIT
+def stop_workers(wait: float) -> None:
+    """Have every worker on every host take nothing more, those too that start later; what runs goes on.
+
+    Shows who obeys; exit code 4: somebody has not said so in time.
+
+    Example: forktask --app demo_app:app stop-workers
+    """
+    with _told() as store:
+        store.pause_queue(ALL_QUEUES)
+        _report(store, wait, lambda row: row.held_at is not None, "stopped")
+
+
+@click.command()
+@WAIT
+def resume_workers(wait: float) -> None:
+    """Have every worker take again; shows who does.
+
+    Example: forktask --app demo_app:app resume-workers
+    """
+    with _told() as store:
+        if not store.resume_queue(ALL_QUEUES):
+            click.echo("the workers were not stopped", err=True)
+        _report(store, wait, lambda row: row.held_at is None, "takes tasks")
+
+
+def _report(store: Store, wait: float, obeys: Callable[[SupervisorRow], bool], word: str) -> None:
+    until = clock.monotonic() + wait
+    found = _living(store)
+    while not all(map(obeys, found)) and clock.monotonic() < until:
+        clock.sleep(ASK_INTERVAL)
+        found = _living(store)
+    lines = [("HOST", "PID", "QUEUES", "STATE")]
+    for row in found:
+        lines.append((row.host, str(row.pid), ",".join(row.queues or ()), word if obeys(row) else "no answer"))
+    if found:
+        _show(lines)
+    else:
+        click.echo("no worker lives", err=True)
+    if not all(map(obeys, found)):
+        sys.exit(NOT_ALL)
+
+
+def _living(store: Store) -> list[SupervisorRow]:
+    witness = _witness(store)
+    return [row for row in store.supervisors() if row.queues and witness.death_of(row.id) is None]
+
+
+def _witness(store: Store) -> Witness:
+    return Witness(store, runtime.current().settings)
+
+
+def _show(lines: Sequence[Sequence[Any]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+COMMANDS = (queues, pause_queue, resume_queue, stop_workers, resume_workers)

@@ -1,0 +1,45 @@
+"""Which task runs here: whose bar a tqdm bar moves, and whose children the tasks are that are started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from uuid import UUID
+
+from forktask import place
+from forktask.live import LiveStatus
+
+_of_process: LiveStatus | None = None
+"""In a runner: that of all its threads and of the processes that it forks."""
+_of_context: ContextVar[LiveStatus | None] = ContextVar("forktask_live", default=None)
+"""Elsewhere, where a task runs inline: another thread of a web server serves another request."""
+
+
+def live() -> LiveStatus | None:
+    """Return the status of the task that runs, or None outside of any."""
+    return _of_context.get() or _of_process
+
+
+def live_id() -> UUID | None:
+    """Return the id of that status."""
+    found = live()
+    return found.id if found is not None else None
+
+
+@contextmanager
+def running(status: LiveStatus) -> Iterator[None]:
+    """Make `status` the one of the task that runs; afterwards it is the one before, for a task may run another."""
+    global _of_process
+    if place.in_supervisor():
+        before, _of_process = _of_process, status
+        try:
+            yield
+        finally:
+            _of_process = before
+        return
+    token = _of_context.set(status)
+    try:
+        yield
+    finally:
+        _of_context.reset(token)

@@ -1,0 +1,68 @@
+"""The indexes of the tables: what each serves, and which are partial where the database can."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Index, text
+
+from forktask.tables import COMPLETED_STATE, LIVE_STATES, STATUS, SUPERVISOR, metadata
+
+Index(
+    "forktask_status_live",
+    STATUS.c.state,
+    STATUS.c.priority.desc(),
+    STATUS.c.id,
+    STATUS.c.run_after,
+    sqlite_where=LIVE_STATES,
+    postgresql_where=LIVE_STATES,
+)
+"""Serves the claim and every look at what is not final, in the order in which rows are taken, so that neither ten
+thousand waiting rows nor, partial where the database can, a million final ones cost anything. It covers no column
+that progress writes."""
+Index(
+    "forktask_status_queue",
+    STATUS.c.queue,
+    STATUS.c.state,
+    STATUS.c.priority.desc(),
+    STATUS.c.due_at,
+    STATUS.c.id,
+    sqlite_where=text("state = 'queued' AND queue IS NOT NULL"),
+    postgresql_where=text("state = 'queued' AND queue IS NOT NULL"),
+)
+"""Serves the claim from a queue, in its order."""
+# Partial where the database can: a row that has no owner, or has not ended, is not written into their indexes.
+for _name, _columns, _where in (
+    ("once_key", ("once_key",), "once_key IS NOT NULL"),
+    ("owner", ("owner", "id"), "owner IS NOT NULL"),
+    ("finished", ("finished_at",), "finished_at IS NOT NULL"),
+    ("reference", ("reference",), "reference IS NOT NULL"),
+    ("visitor", ("visitor", "state", "id"), "visitor IS NOT NULL"),
+    # With `visitor` these serve what somebody may see of all that has not ended, however much of it there is.
+    ("live_owner", ("owner", "state", "id"), f"owner IS NOT NULL AND {LIVE_STATES}"),
+    ("unique", ("unique_key",), f"unique_key IS NOT NULL AND {LIVE_STATES}"),
+    ("live_public", ("public", "state", "id"), f"public = 1 AND {LIVE_STATES}"),
+):
+    _index = Index(
+        f"forktask_status_{_name}",
+        *(STATUS.c[_column] for _column in _columns),
+        unique=_name in ("once_key", "unique"),
+        sqlite_where=text(_where),
+        postgresql_where=text(_where),
+    )
+    if _name == "unique":
+        _index.ddl_if(callable_=lambda *of, dialect, **kw: dialect.name in ("sqlite", "postgresql"))
+Index("forktask_status_task", STATUS.c.task, STATUS.c.id)
+Index(
+    "forktask_status_history",
+    STATUS.c.task,
+    STATUS.c.state,
+    STATUS.c.finished_at,
+    sqlite_where=COMPLETED_STATE,
+    postgresql_where=COMPLETED_STATE,
+)
+"""Serves the durations of the last runs of a task; partial where the database can, so that only an end pays for it."""
+Index("forktask_supervisor_stopped", SUPERVISOR.c.stopped_at)
+
+INDEXES: Final = frozenset(index for table in metadata.sorted_tables for index in table.indexes)
+"""All of them."""

@@ -1,0 +1,98 @@
+"""`forktask queues` and what holds queues and workers up, from the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from forktask.runtime import Runtime
+from forktask.states import State
+from forktask.store import Store
+from tests import zoo
+from tests.process.working import environment, workers
+from tests.runtimes import PATIENCE, MakeRuntime, wait_message
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def left_each(make_runtime_each: MakeRuntime) -> Runtime:
+    """Give a runtime that starts nothing by itself, on each kind of database in turn."""
+    return make_runtime_each(start_method="inline")
+
+
+def run(runtime: Runtime, *arguments: str, code: int = 0) -> str:
+    """Run a command; return what it printed."""
+    command = [sys.executable, "-m", "forktask", *arguments]
+    done = subprocess.run(command, env=environment(runtime), capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_workers_are_stopped_and_resumed_and_say_that_they_obey(left_each: Runtime, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    with workers(left_each) as start:
+        start("-q", "mail")
+        start()
+        running = zoo.wait.enqueue({"path": str(go)})
+        wait_message(running, "waiting")
+        told = run(left_each, "stop-workers")
+        assert told.count("stopped") == 2
+        assert "mail" in told
+        later = zoo.nothing.enqueue()
+        start("--drain", ready=False).wait(PATIENCE)  # a new one takes nothing either
+        assert later.refresh().state is State.QUEUED
+        go.touch()
+        wait_until(lambda: running.refresh().state is State.COMPLETED, PATIENCE, "the end of what ran")
+        assert "all workers are told to take nothing" in run(left_each, "queues")
+        assert run(left_each, "resume-workers").count("takes tasks") == 2
+        wait_until(lambda: later.refresh().state is State.COMPLETED, PATIENCE, "the end of what waited")
+
+
+def test_a_worker_that_does_not_answer_is_named(left_each: Runtime) -> None:
+    with workers(left_each) as start:
+        worker = start()
+        worker.send_signal(19)
+        try:
+            assert "no answer" in run(left_each, "stop-workers", "--wait", "0.1", code=4)
+        finally:
+            worker.send_signal(18)
+
+
+def test_queues_are_shown_with_what_waits_and_who_serves_them(left_each: Runtime) -> None:
+    for queue in ("mail", "mail", "reports"):
+        zoo.nothing.using(queue=queue).enqueue()
+    assert "reports is paused" in run(left_each, "pause-queue", "reports")
+    assert json.loads(run(left_each, "queues", "--json")) == {
+        "workers_stopped": False,
+        "queues": [
+            {"name": "mail", "waiting": 2, "running": 0, "paused": False, "workers": 0},
+            {"name": "reports", "waiting": 1, "running": 0, "paused": True, "workers": 0},
+        ],
+    }
+    assert "paused" in run(left_each, "queues")
+    assert run(left_each, "resume-queue", "reports") == "reports goes on\n"
+    assert run(left_each, "resume-queue", "reports") == "reports was not paused\n"
+
+
+def test_a_queue_that_goes_on_is_looked_at_where_nobody_lives(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime(start_method="inline")
+    status = zoo.nothing.enqueue()
+    runtime.store.pause_queue("default")
+    run(runtime, "resume-queue", "default")
+    wait_until(lambda: status.refresh().state is State.COMPLETED, PATIENCE, "the end of what waited")
+
+
+@pytest.mark.parametrize("name", ["*", "", "x" * 101, "a:b", "a\nb"])
+def test_a_name_that_is_no_queues_is_refused(make_runtime: MakeRuntime, name: str) -> None:
+    assert "is no queue" in run(make_runtime(), "pause-queue", name, code=2)
+
+
+def test_without_a_worker_that_is_said(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime()
+    Store(runtime.settings.database_url).ensure_tables()
+    assert "the workers were not stopped" in (said := run(runtime, "resume-workers"))
+    assert "no worker lives" in said

@@ -1,0 +1,68 @@
+"""Workers for tests: `forktask worker` as an operator starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from forktask.runtime import Runtime
+from tests.runtimes import PATIENCE
+from tests.waiting import wait_until
+
+StartWorker = Callable[..., subprocess.Popen[str]]
+
+
+def environment(runtime: Runtime) -> dict[str, str]:
+    """Return the environment of an operator who works on the database of a runtime."""
+    settings = runtime.settings
+    return {
+        **os.environ,
+        "FORKTASK_DATABASE_URL": settings.database_url,
+        "FORKTASK_RUNTIME_DIR": settings.runtime_dir,
+        "FORKTASK_APP": "tests.zoo:",
+        "FORKTASK_VERSION": "test",
+        "FORKTASK_SAMPLE_INTERVAL": "0.05",
+        "FORKTASK_HEARTBEAT_INTERVAL": "0.5",
+        "FORKTASK_STOP_TIMEOUT": "0.3",
+    }
+
+
+@contextmanager
+def workers(runtime: Runtime) -> Iterator[StartWorker]:
+    """Yield what starts workers on the database of a runtime; at the end they are told three times to end."""
+    settings, env = runtime.settings, environment(runtime)
+    started: list[subprocess.Popen[str]] = []
+
+    def is_known(pid: int) -> bool:
+        return any(row.pid == pid and row.kind == "worker" for row in runtime.store.supervisors())
+
+    def start(*arguments: str, ready: bool = True, **more: str) -> subprocess.Popen[str]:
+        number = len(started)
+        log = Path(settings.runtime_dir).parent / f"worker{number}.log"
+        with log.open("w") as file:
+            command = [sys.executable, "-m", "forktask", "worker", *arguments]
+            process = subprocess.Popen(command, env={**env, **more}, stderr=file, stdout=file, text=True)
+        started.append(process)
+        if ready:
+            wait_until(lambda: is_known(process.pid) or process.poll() is not None, PATIENCE, "a worker")
+            assert process.poll() in (None, 0), log.read_text()
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            for _ in range(3):
+                if process.poll() is None:
+                    process.terminate()
+        for process in started:
+            process.wait(PATIENCE)
+
+
+def log_of(runtime: Runtime, number: int = 0) -> str:
+    """Return what the worker of that number has printed."""
+    return (Path(runtime.settings.runtime_dir).parent / f"worker{number}.log").read_text()
