@@ -28,7 +28,6 @@ LAYERS = (
     "channel capture place proof forecast rehearsal current lastword runner birth supervisor start spawned",
     "options call starter runtime entries",
     "status configured declaration task",
-    "cli_queues cli_schedule cli_worker",
     "cli __main__",
     "forktask",
     "web",
@@ -50,7 +49,7 @@ ONE_PLACE = {
     "time.sleep": {"forktask/clock.py"},
     "flask": {"web/"},
     "flask.render_template_string": set(),  # compiles the template at each call
-    "click": {"forktask/cli", "web/"},
+    "click": {"forktask/cli/", "web/"},
 }
 """What is used where; the library elsewhere goes through these."""
 

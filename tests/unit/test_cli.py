@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from forktask.cli import shown_url
+from forktask.cli.entry import shown_url
 from tests.databases import KINDS, database_url
 
 APPLICATION = """

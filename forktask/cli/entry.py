@@ -1,4 +1,4 @@
-"""The command line: `forktask …` and `flask forktask …`."""
+"""The group of all commands, and the application around them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from forktask import application, place, runtime
-from forktask.cli_queues import COMMANDS
-from forktask.cli_schedule import schedule
-from forktask.cli_worker import worker
+from forktask.cli.queues import COMMANDS
+from forktask.cli.schedule import schedule
+from forktask.cli.worker import worker
 from forktask.errors import ForkTaskError
 
 
