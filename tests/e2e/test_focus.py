@@ -96,6 +96,7 @@ def test_a_task_that_is_done_in_time_shows_no_page(page: Page, steered: Server, 
     page.get_by_role("button", name="Pay").click()
     expect(page).to_have_url(f"{steered.url}/arrived")
     thread.join()
+    page.wait_for_load_state()  # the address changes before the page is read
     assert pages == ["/pay", "/arrived"]
 
 

@@ -33,11 +33,12 @@ statuses = [zoo.echo.initiate({"n": n}) for n in range(3)]
 for status in statuses:
     status.wait(60)
 print([str(status.state) for status in statuses], flush=True)
+sys.stdin.read()
 """
 
 
 def starters(runtime: Runtime, count: int, go: Path) -> list[subprocess.Popen[str]]:
-    """Start programs that wait for a file, at full speed, and then all start tasks."""
+    """Start programs that wait for a file, at full speed, then all start tasks, and stay until they are told to end."""
     settings = runtime.settings
     environment = {
         **os.environ,
@@ -50,7 +51,8 @@ def starters(runtime: Runtime, count: int, go: Path) -> list[subprocess.Popen[st
     }
     command = [sys.executable, "-c", STARTER, str(go)]
     return [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) for _ in range(count)
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
+        for _ in range(count)
     ]
 
 
@@ -62,9 +64,11 @@ def test_eight_processes_that_start_the_first_task_at_once_get_one_supervisor(
         assert program.stdout is not None
         assert program.stdout.readline() == "ready\n"
     (tmp_path / "go").touch()
+    for program in programs:  # all stay connected: else the supervisor might leave before the last one has begun
+        assert program.stdout is not None
+        assert program.stdout.readline() == "['completed', 'completed', 'completed']\n"
     for program in programs:
-        output, _ = program.communicate(timeout=60)
-        assert output == "['completed', 'completed', 'completed']\n"
+        program.communicate(timeout=PATIENCE)
     found = own_runtime_each.store.find(limit=100)
     assert len(found) == 24
     assert len({row.supervisor_id for row in found}) == 1
