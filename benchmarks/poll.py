@@ -2,7 +2,7 @@
 
 Requests a second of one gunicorn sync worker, interleaved: a poll of one bar (token and permission checked) on SQLite
 and PostgreSQL, alone and with a million other rows beside it; the same partial rendered from a constant; 304; 20
-bars in one request; and celery-progress on Redis, where it is installed (`pip install celery celery-progress redis`).
+bars in one request; and celery-progress on Redis, where it is installed (the extra `bench`).
 Run it with `python benchmarks/poll.py`; TEST_POSTGRESQL_URL and TEST_REDIS_URL say where the servers are.
 """
 
