@@ -9,7 +9,7 @@ SEED ?= 0
 bin := $(VENV)/bin
 export PYTHON PORT
 
-.PHONY: help demo test soak lint format translations screenshots bench
+.PHONY: help demo test soak lint format translations docs screenshots bench
 
 help:
 	@echo "make demo    serve the demo on http://127.0.0.1:$(PORT)  (PORT=8000 for another port)"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint    ruff, mypy --strict"
 	@echo "make format  let ruff format and fix what it can"
 	@echo "make translations  find new texts, compile the catalogues"
+	@echo "make docs    write docs/cli.md from the commands"
 	@echo "make screenshots  a picture of every widget in every state, in build/screenshots"
 	@echo "make bench   benchmarks, side by side with peers  (ONLY=start for one)"
 
@@ -48,6 +49,9 @@ format: $(VENV)/.installed-dev
 
 translations: $(VENV)/.installed-dev
 	$(bin)/python tools/translations.py
+
+docs: $(VENV)/.installed-dev
+	PYTHONPATH=. $(bin)/python tools/cli_docs.py
 
 screenshots: $(VENV)/.installed-dev
 	@tools/browser

@@ -182,6 +182,24 @@ class ConfiguredTask:
         return plain(dict(self.private_arguments()), "private_arguments", limit=PRIVATE_LIMIT)
 
 
+_named: dict[str, ConfiguredTask] = {}
+
+
+def remember(task: ConfiguredTask) -> None:
+    """Make a task known with its hooks, for those who have nothing but its name."""
+    _named[task.name] = task
+
+
+def named(name: str) -> ConfiguredTask:
+    """Return the task of this name, as if its class were there.
+
+    Raises:
+        UnknownTaskError: With near names.
+    """
+    registry.get(name)
+    return _named[name]
+
+
 def _each(many: Any) -> Iterable[Any]:
     """Return what is to be taken one by one, unless it is one thing with parts."""
     if isinstance(many, (str, bytes, bytearray, Mapping)) or not isinstance(many, Iterable):

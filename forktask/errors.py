@@ -5,11 +5,13 @@ ForkTaskError
 ├── ApplicationNotFoundError (LookupError)   which application should the runner import?
 ├── SettingsError (ValueError)           the settings of a task are not JSON, too large or invalid
 ├── StatusNotFoundError (LookupError)    no status has this id
+│   └── AmbiguousIdError                 several ids begin like this
 ├── StateError                           the state of the status does not allow this
 │   └── DuplicateError                   nor does that of another one like it, which has not ended
 ├── UnknownTaskError (LookupError)       no task of this name is registered
 ├── EnqueueError                         this task cannot be left to a queue
 ├── ScheduleError (ValueError)           a recurring task is declared wrongly, or there is none of this name
+├── ImportedError (ValueError)           a line of a file is no exported status
 ├── LaunchError                          no process could be started
 ├── StoreError                           the database did not do what was asked
 └── TaskError                            raised by a task: its text is shown to the person
@@ -54,11 +56,25 @@ class SettingsError(ForkTaskError, ValueError):
 
 
 class StatusNotFoundError(ForkTaskError, LookupError):
-    """No status has this id."""
+    """No status has this id.
 
-    def __init__(self, status_id: UUID | str) -> None:
+    Attributes:
+        near: Ids that look like it.
+    """
+
+    def __init__(self, status_id: UUID | str, near: Iterable[UUID] = ()) -> None:
         self.status_id = status_id
-        super().__init__(f"no status has the id {status_id}")
+        self.near = tuple(near)
+        hint = f"; did you mean {' or '.join(map(str, self.near))}?" if self.near else ""
+        super().__init__(f"no status has the id {status_id}{hint}")
+
+
+class AmbiguousIdError(StatusNotFoundError):
+    """Several ids begin like this; `near` are some of them."""
+
+    def __init__(self, beginning: str, near: Iterable[UUID]) -> None:
+        super().__init__(beginning, near)
+        self.args = (f"several ids begin with {beginning}: {', '.join(map(str, self.near))}",)
 
 
 class StateError(ForkTaskError):
@@ -102,6 +118,10 @@ class EnqueueError(ForkTaskError):
 
 class ScheduleError(ForkTaskError, ValueError):
     """A recurring task is declared wrongly, or there is none of this name; the text says which and why."""
+
+
+class ImportedError(ForkTaskError, ValueError):
+    """A line of a file is no exported status, or may not be brought in; the text says which and why."""
 
 
 class LaunchError(ForkTaskError):

@@ -31,8 +31,22 @@ def get(name: str) -> Any:
         UnknownTaskError: With near names.
     """
     if (task := _tasks.get(name)) is None:
-        raise UnknownTaskError(name, difflib.get_close_matches(name, _tasks, n=2))
+        raise UnknownTaskError(name, near(name))
     return task
+
+
+def near(name: str) -> list[str]:
+    """Return names that look like this one, or whose last part does."""
+    if found := difflib.get_close_matches(name, _tasks, n=2):
+        return found
+    last = {full.rpartition(".")[2].lower(): full for full in _tasks}
+    return [last[one] for one in difflib.get_close_matches(name.rpartition(".")[2].lower(), last, n=2)]
+
+
+def full_name(name: str) -> str:
+    """Return the name of the only task whose name ends like this: `ReportTask` for `shop.ReportTask`."""
+    ends = [full for full in _tasks if full.endswith(f".{name}")]
+    return ends[0] if name not in _tasks and len(ends) == 1 else name
 
 
 def tasks() -> list[Any]:

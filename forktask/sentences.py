@@ -25,8 +25,9 @@ SENTENCES = {
 KILLED_BY = "The process that did the work was killed ({signal})."
 POSTPONED = "This could not be done yet."
 NO_WORKER = "No worker serves the queue {queue}."
+BY_HAND = "This was ended by hand."
 TOOK_LONGER = "This took longer than {limit} and was stopped."
-OTHERS = (KILLED_BY, TOOK_LONGER, POSTPONED, NO_WORKER)
+OTHERS = (KILLED_BY, TOOK_LONGER, POSTPONED, NO_WORKER, BY_HAND)
 
 SIZES = {"hour": 3600, "minute": 60, "second": 1}
 KILLED_BY_READ = re.compile(re.escape(KILLED_BY).replace(r"\{signal\}", r"(.+)"))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast, overload
 from typing_extensions import Unpack
 
 from forktask import registry
-from forktask.configured import ConfiguredTask
+from forktask.configured import ConfiguredTask, remember
 from forktask.declaration import (
     declared_batch,
     declared_phases,
@@ -180,6 +180,7 @@ class Task(ABC):
         )
         _check_use(cls, has_arguments=shell or private)
         registry.register(cls._configured.definition.name, cls._configured.definition)
+        remember(cls._configured)
 
 
 class FunctionTask(Generic[P, R]):

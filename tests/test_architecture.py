@@ -20,14 +20,14 @@ from tests.source import Source, calls_of, functions, imports, parameters, publi
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    "errors states clock native moments retry rules jsonvalues config registry identity queuename",
+    "errors states clock native moments retry rules jsonvalues config registry identity queuename masking selection",
     "columns rows tables indexes sentences estimate progress phases track live bars definition schedule",
     "store",
     "application host descriptors memory",
     "descriptors memory forks process",
     "channel capture place proof forecast rehearsal current lastword runner birth supervisor start spawned",
     "options call starter runtime entries",
-    "status configured declaration task",
+    "operations status configured declaration task",
     "cli __main__",
     "forktask",
     "web",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import click
 
 from forktask import clock, runtime
-from forktask.errors import ForkTaskError
+from forktask.cli import terminal
+from forktask.cli.manner import ExitCode, leave, source
 from forktask.proof import Witness
 from forktask.queuename import ALL_QUEUES, QUEUE_RULE, is_queue
 from forktask.rows import SupervisorRow
@@ -20,16 +20,11 @@ from forktask.store import Store
 
 ASK_INTERVAL = 0.2
 """Seconds between looks whether the workers have heard it."""
-NOT_ALL = 4
-"""Exit code where a worker did not say in time that it obeys."""
 
 
 @contextmanager
 def _told() -> Iterator[Store]:
-    try:
-        yield runtime.current().store
-    except ForkTaskError as error:
-        raise click.ClickException(str(error)) from error
+    yield source().store
 
 
 @click.command()
@@ -94,10 +89,10 @@ def resume_queue(name: str) -> None:
 
 def _wake(store: Store, queue: str) -> None:
     """Have those look who take what waits; what no worker takes is our own supervisor's."""
-    source = runtime.current()
-    workers = Workers(_witness(store), source.settings.runtime_dir)
+    here = runtime.current()
+    workers = Workers(_witness(store), here.settings.runtime_dir)
     if [task for task in store.waiting_tasks(queue) if not workers.wake(queue, task)]:
-        source.doorbell.ring(["due", ""])
+        here.doorbell.ring(["due", ""])
 
 
 def _checked(name: str) -> str:
@@ -150,7 +145,7 @@ def _report(store: Store, wait: float, obeys: Callable[[SupervisorRow], bool], w
     else:
         click.echo("no worker lives", err=True)
     if not all(map(obeys, found)):
-        sys.exit(NOT_ALL)
+        leave(ExitCode.NOT_IN_TIME)
 
 
 def _living(store: Store) -> list[SupervisorRow]:
@@ -162,10 +157,8 @@ def _witness(store: Store) -> Witness:
     return Witness(store, runtime.current().settings)
 
 
-def _show(lines: Sequence[Sequence[Any]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+def _show(lines: Sequence[Sequence[str]]) -> None:
+    terminal.show(lines)
 
 
 COMMANDS = (queues, pause_queue, resume_queue, stop_workers, resume_workers)

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 import click
 
 from forktask import runtime
+from forktask.cli import terminal
+from forktask.cli.manner import Failure, json_option, utc_option
 from forktask.entries import declaration_of_entry
 from forktask.errors import ForkTaskError, ScheduleError
 from forktask.schedule import Declaration, changes, declared
@@ -39,17 +41,14 @@ def schedule() -> None:
 
 @contextmanager
 def _store() -> Iterator[Store]:
-    try:
-        yield runtime.current().store
-    except ForkTaskError as error:
-        raise click.ClickException(str(error)) from error
+    yield runtime.current().store
 
 
 @schedule.command("list")
 @click.option("--next", "count", type=click.IntRange(1, 100), default=1, help="How many next runs are shown.")
 @click.option("--all", "all_", is_flag=True, help="Also those that their application no longer declares.")
-@click.option("--utc", is_flag=True, help="Times in UTC instead of the zone of this machine.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, with times in UTC.")
+@utc_option
+@json_option
 def list_(count: int, all_: bool, utc: bool, as_json: bool) -> None:
     """Show each recurring task with its next runs."""
     with _store() as store:
@@ -70,14 +69,7 @@ def list_(count: int, all_: bool, utc: bool, as_json: bool) -> None:
         first, *later = [f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}" for time in times] or ["-"]
         lines.append((row.name, state, first, describe(row), row.task))
         lines += [("", "", time, "", "") for time in later]
-    for line in _columns(lines):
-        click.echo(line)
-
-
-def _columns(lines: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        yield "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+    terminal.show(lines)
 
 
 def _state(row: ScheduleRow) -> str:
@@ -155,9 +147,9 @@ def load(file: TextIO) -> None:
     try:
         entries = json.load(file)
     except ValueError as error:
-        raise click.ClickException(f"{file.name} is no JSON: {error}") from error
+        raise Failure(f"{file.name} is no JSON: {error}") from error
     if not isinstance(entries, list):
-        raise click.ClickException(f"{file.name} is no list of recurring tasks")
+        raise Failure(f"{file.name} is no list of recurring tasks")
     with _store() as store:
         _write(store, [_entry(number, entry) for number, entry in enumerate(entries)])
 

@@ -6,13 +6,16 @@ from typing import Any, Final
 
 from forktask.queuename import ALL_QUEUES
 from forktask.states import FINAL, State
+from forktask.store.byhand import ByHand
 from forktask.store.claims import Claims
 from forktask.store.completions import Completions
 from forktask.store.database import Database
 from forktask.store.failures import StoreRefusedError, StoreUnavailableError
 from forktask.store.inserting import Inserting, Placed
+from forktask.store.listing import Listing
 from forktask.store.orders import Orders
 from forktask.store.queues import MOST_AHEAD, Queues
+from forktask.store.removing import Removing
 from forktask.store.saving import Saving, insert_once, select_requests, update_end, update_sample
 from forktask.store.schedules import Schedules
 from forktask.store.statuses import SeenBy, Statuses, select_status
@@ -34,7 +37,21 @@ COUNTS: Final = (1, 2, 4, 8, 16)
 __all__ = ["ALL_QUEUES", "MOST_AHEAD", "Placed", "SeenBy", "Store", "StoreRefusedError", "StoreUnavailableError"]
 
 
-class Store(Inserting, Statuses, Claims, Saving, Orders, Supervisors, Waiting, Queues, Completions, Schedules):
+class Store(
+    Inserting,
+    Statuses,
+    Claims,
+    Saving,
+    Orders,
+    Supervisors,
+    Waiting,
+    Queues,
+    Completions,
+    Schedules,
+    Listing,
+    Removing,
+    ByHand,
+):
     """The tables of one database.
 
     Its methods raise `StoreUnavailableError` where the same call may do later, `StoreRefusedError` where it will not.
@@ -56,6 +73,14 @@ class Store(Inserting, Statuses, Claims, Saving, Orders, Supervisors, Waiting, Q
         """
         self.database.create_tables()
         self._is_ensured = True
+
+    def expect_tables(self) -> None:
+        """Create none from now on: who only looks wants to hear that a database has none.
+
+        Raises:
+            TablesMissingError: Now, or at a later call.
+        """
+        self.database.expect_tables()
 
     def ensure_tables(self) -> None:
         """Create the tables unless this store did so before."""

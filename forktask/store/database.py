@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, exc, make_url
@@ -14,8 +13,8 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from forktask import clock
 from forktask.store import schema
-from forktask.store.failures import failure, is_deadlock, is_missing_table
-from forktask.store.patience import patient_connection
+from forktask.store.failures import TablesMissingError, failure, is_deadlock, is_missing_table
+from forktask.store.patience import SUPERVISOR_TIMEOUTS, TIMEOUTS, patient_connection
 from forktask.store.statements import Compiled, Statement, Values
 
 T = TypeVar("T")
@@ -25,20 +24,6 @@ _abandoned: list[Any] = []
 """What was inherited through a fork: kept for ever, so that nothing of it is finalised. A PostgreSQL
 connection would say good-bye on the parent's socket, the last close of SQLite may delete its WAL."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """How long one step may take, in seconds."""
-
-    busy: float
-    """Waiting for a lock."""
-    connect: int
-    statement: int
-
-
-SUPERVISOR_TIMEOUTS: Final = Timeouts(busy=0.05, connect=2, statement=2)
-"""Nothing else in the supervisor's loop waits; it comes again."""
-TIMEOUTS: Final = Timeouts(busy=5.0, connect=5, statement=10)
 
 POOL: Final[dict[str, Any]] = {"pool_size": 5, "max_overflow": 45, "pool_timeout": 5, "pool_use_lifo": True}
 """Five stay open; a server with fifty threads gets what it needs."""
@@ -59,6 +44,8 @@ class Database:
         self.kind: str = self.url.get_backend_name()
         self.is_sqlite = self.kind == "sqlite"
         self.has_returning = self.kind in ("sqlite", "postgresql")
+        self.makes_tables = True
+        """False: it is an error where they are missing."""
         self._timeouts = SUPERVISOR_TIMEOUTS if supervisor else TIMEOUTS
         self._compiled: dict[Hashable, Compiled] = {}
         self._open: dict[int, Any] = {}
@@ -135,6 +122,17 @@ class Database:
     def _closed(self, connection: DBAPIConnection, record: Any) -> None:
         self._open.pop(id(connection), None)
 
+    @property
+    def shown_url(self) -> str:
+        """Its address without the password."""
+        return self.url.render_as_string()
+
+    def expect_tables(self) -> None:
+        """Make it an error from now on if there are no tables; no file is made for SQLite, either."""
+        self.makes_tables = False
+        if self.is_sqlite and self._file() is None and "uri" not in self.url.query:
+            raise TablesMissingError(self.shown_url)
+
     def compiled(self, build: Build, *arguments: Hashable) -> Compiled:
         """Return the statement that `build(*arguments)` gives, compiled once.
 
@@ -171,6 +169,8 @@ class Database:
             except Exception as error:
                 if not is_missing_table(error):
                     raise
+                if not self.makes_tables:
+                    raise TablesMissingError(self.shown_url) from error
             self.create_tables()
             return self._with_live_connection(work, transaction)
         except Exception as error:

@@ -22,6 +22,21 @@ class StoreRefusedError(StoreError):
     transient = False
 
 
+class TablesMissingError(StoreRefusedError):
+    """The tables are not there."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        super().__init__(f"there are no tables of forktask in {place}; forktask init creates them")
+
+
+class TablesDifferError(StoreRefusedError):
+    """The tables have other columns than this version of forktask knows."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"the tables are of another version of forktask ({text}); forktask check says what differs")
+
+
 REFUSED: Final = (exc.ArgumentError, exc.CompileError)
 """Errors of SQLAlchemy itself that no waiting mends."""
 
@@ -40,11 +55,16 @@ DEADLOCK: Final = frozenset({"40P01", 1213})
 MISSING_TABLE: Final = frozenset({"42P01", 1146})
 """SQLSTATE of PostgreSQL, error number of MariaDB."""
 
+MISSING_COLUMN: Final = frozenset({"42703", 1054})
+"""SQLSTATE of PostgreSQL, error number of MariaDB."""
+
 
 def failure(error: Exception) -> StoreUnavailableError | StoreRefusedError:
     """Return what the store raises for an error of the driver."""
     driver = _driver_error(error)
     text = f"{type(driver).__name__}: {driver}".strip()
+    if _is_missing_column(driver):
+        return TablesDifferError(str(driver).strip())
     return StoreRefusedError(text) if _is_refused(driver) else StoreUnavailableError(text)
 
 
@@ -55,6 +75,12 @@ def is_missing_table(error: Exception) -> bool:
         cannot_open = getattr(driver, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF == sqlite3.SQLITE_CANTOPEN
         return cannot_open or str(driver).startswith("no such table")
     return _code(driver) in MISSING_TABLE
+
+
+def _is_missing_column(driver: BaseException) -> bool:
+    if isinstance(driver, sqlite3.OperationalError):
+        return str(driver).startswith("no such column") or " has no column named " in str(driver)
+    return _code(driver) in MISSING_COLUMN
 
 
 def is_deadlock(error: Exception) -> bool:

@@ -48,14 +48,17 @@ class Orders:
         """Ask the supervisor to stop the runner, or to let it go on."""
         return self._change(update_pause_requested, paused, status_id=status_id)
 
-    def retry(self, status_id: UUID, attempt: int) -> bool:
+    def retry(self, status_id: UUID, attempt: int, *, completed: bool = False) -> bool:
         """Begin attempt n + 1 of a status that failed, was cancelled or lost.
+
+        Args:
+            completed: Also of one that completed.
 
         Raises:
             DuplicateError: Another one with its unique key has not ended.
         """
         try:
-            return self._change(update_retried, status_id=status_id, this_attempt=attempt)
+            return self._change(update_retried, completed, status_id=status_id, this_attempt=attempt)
         except StoreRefusedError:
             if (twin := self._twin(status_id)) is not None:
                 raise DuplicateError(twin.task, twin.id, twin.state) from None
@@ -185,8 +188,9 @@ def update_pause_requested(paused: bool) -> Statement:
     )
 
 
-def update_retried() -> Statement:
+def update_retried(completed: bool) -> Statement:
     """Begin the next attempt of what ended."""
+    ended = (State.FAILED, State.CANCELLED, State.LOST, *((State.COMPLETED,) if completed else ()))
     # Not `attempt + 1`: MariaDB would see the new value of `attempt` in what it sets after it.
     following = bindparam("this_attempt", type_=STATUS.c.attempt.type) + 1
     return (
@@ -202,7 +206,7 @@ def update_retried() -> Statement:
             **conditions.NO_PROGRESS,
             **conditions.NO_REQUESTS,
         )
-        .where(conditions.THIS_ATTEMPT, conditions.state_in(State.FAILED, State.CANCELLED, State.LOST))
+        .where(conditions.THIS_ATTEMPT, conditions.state_in(*ended))
     )
 
 

@@ -1,19 +1,33 @@
-"""A PostgreSQL connection that does not wait for ever.
-
-The server's own timeouts say nothing when it is the server that stands still, and psycopg has none; PyMySQL has.
-"""
+"""How long a database is waited for, and a PostgreSQL connection that keeps to it."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from forktask import clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long one step may take, in seconds."""
+
+    busy: float
+    """Waiting for a lock."""
+    connect: int
+    statement: int
+
+
+SUPERVISOR_TIMEOUTS: Final = Timeouts(busy=0.05, connect=2, statement=2)
+"""Nothing else in the supervisor's loop waits; it comes again."""
+TIMEOUTS: Final = Timeouts(busy=5.0, connect=5, statement=10)
 
 
 def patient_connection(psycopg: Any, seconds: float) -> Any:
     """Return a class of connections that give up when the server has not answered one request for `seconds`.
 
+    Its own timeouts say nothing when it is the server that stands still, and psycopg has none; PyMySQL has.
     `wait` is where psycopg waits for all that it does; every tenth of a second it asks its generator, and so this one,
     whether to go on.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from forktask.cli.entry import shown_url
+from forktask.store import Store
 from tests.databases import KINDS, database_url
 
 APPLICATION = """
@@ -89,5 +89,5 @@ def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    assert shown_url("mysql+pymysql://me:secret@host/db") == "mysql+pymysql://me@host/db"
-    assert shown_url("sqlite:////a/b.sqlite") == "sqlite:////a/b.sqlite"
+    assert Store("mysql+pymysql://me:secret@host/db").database.shown_url == "mysql+pymysql://me:***@host/db"
+    assert Store("sqlite:////a/b.sqlite").database.shown_url == "sqlite:////a/b.sqlite"

@@ -1,0 +1,1 @@
+"""What an operator asks and orders, of one status or of many; the command line and pages are made of it."""

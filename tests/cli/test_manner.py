@@ -1,0 +1,148 @@
+"""What all commands have in common: errors of one line, exit codes, pipes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from forktask.cli import group
+from forktask.rows import StatusRow
+from forktask.store import Store
+from tests.cli.conftest import CommandLine
+from tests.cli.site_example import APPLICATION, ENTRIES, program
+from tests.databases import KINDS, database_url, order
+from tests.store.examples import inserted
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "site_app.py").write_text(APPLICATION)
+    return tmp_path
+
+
+def commands() -> dict[str, list[str]]:
+    """Return every command with arguments that will do."""
+    needed = {"show": ["01"], "set-state": ["01", "completed", "--yes"], "purge": ["--older-than", "1", "--yes"]}
+    bulk = ("cancel", "pause", "resume", "retry", "delete")
+    return needed | {name: ["--state", "queued", "--yes"] for name in bulk} | {"list": [], "export": []}
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=["forktask", "flask"])
+def test_programs_work_from_both_entry_points(entry: tuple[str, ...], site: Path) -> None:
+    url = f"sqlite:///{site}/tasks.sqlite"
+    assert program(*entry, "init", folder=site, SITE_DATABASE=url).returncode == 0
+    done = program(*entry, "start", "double", "n=21", "--wait", folder=site, SITE_DATABASE=url)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "42"), done.stderr
+    told = json.loads(program(*entry, "list", "--json", folder=site, SITE_DATABASE=url).stdout)
+    assert [row["result"] for row in told["statuses"]] == [42]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_there_are_no_tables_init_is_named_and_none_are_made(kind: str, tmp_path: Path) -> None:
+    with database_url(kind, tmp_path) as url:
+        done = program("forktask", "list", folder=tmp_path, FORKTASK_DATABASE_URL=url)
+        assert done.returncode == 1
+        assert "there are no tables of forktask in" in done.stderr
+        assert done.stderr.endswith("forktask init creates them\n")
+        assert not list(tmp_path.glob("*.sqlite*"))
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_every_command_says_so(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: CommandLine) -> None:
+    monkeypatch.setattr(here.runtime.store.database, "url", here.runtime.store.database.url.set(database="/nowhere/x"))
+    assert "forktask init creates them" in here.refused(name, *commands()[name])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_of_another_version_are_named(kind: str, tmp_path: Path) -> None:
+    with database_url(kind, tmp_path) as url:
+        store = Store(url)
+        store.create_tables()
+        store.close()
+        order(url, "ALTER TABLE forktask_status DROP COLUMN title")
+        done = program("forktask", "list", folder=tmp_path, FORKTASK_DATABASE_URL=url)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "the tables are of another version of forktask" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/none", "the database cannot be had: "),
+        ("mysql://nobody@127.0.0.1:1/none", "the database cannot be had: "),
+        ("oracle://host/db", "is no URL of SQLite, PostgreSQL or MariaDB"),
+        ("postgresql://me:geheim@host:port/db", "FORKTASK_DATABASE_URL='postgresql+psycopg://***@host:port/db'"),
+    ],
+)
+def test_a_database_that_cannot_be_had_is_one_line(url: str, told: str, tmp_path: Path) -> None:
+    done = program("forktask", "list", folder=tmp_path, FORKTASK_DATABASE_URL=url)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "geheim" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("entry", "code", "told"),
+    [
+        (ENTRIES[0], "import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        (ENTRIES[1], "import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        (ENTRIES[0], "def broken(:", "SyntaxError: "),
+        (ENTRIES[1], "1 / 0", "ZeroDivisionError: division by zero"),
+        (ENTRIES[0], "raise SystemExit(3)", "ends the interpreter"),
+    ],
+)
+def test_an_application_that_cannot_be_imported_says_why(
+    entry: tuple[str, ...], code: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "site_app.py").write_text(f"{code}\n")
+    done = program(*entry, "list", folder=tmp_path)
+    assert done.returncode in (1, 2)
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_wrong_on_the_command_line_is_one_line_with_code_2(here: CommandLine) -> None:
+    assert here.refused("lst", code=2).startswith("Error: No such command 'lst'")
+    assert "see forktask list --help" in here.refused("list", "--nonsense", code=2)
+    assert "'soon' is no time" in here.refused("list", "--since", "soon", code=2)
+    assert "Missing argument" in here.refused("show", code=2)
+
+
+def test_who_reads_the_output_may_leave(here: CommandLine, tmp_path: Path) -> None:
+    rows: list[StatusRow] = [inserted(here.runtime.store) for _ in range(300)]
+    command = f"{shlex.quote(str(Path(sys.executable).with_name('forktask')))} list --limit 0"
+    environ = {"PATH": "/usr/bin:/bin", "FORKTASK_DATABASE_URL": here.runtime.settings.database_url}
+    script = f"set -o pipefail; {command} | head -n 2; echo code $?"
+    done = subprocess.run(["/bin/bash", "-c", script], env=environ, capture_output=True, text=True, check=True)
+    head, first, code = done.stdout.splitlines()
+    assert head.startswith("ID ")
+    assert first.startswith(str(rows[-1].id))
+    assert code in ("code 141", "code 0")  # all may have been written before it left
+    assert done.stderr == ""
+
+
+def test_a_broken_pipe_has_the_code_of_the_signal(here: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("click.echo", broken)
+    done = CliRunner().invoke(group, ["list", "--json"])
+    assert done.exit_code == 141
+    assert done.output == ""
+
+
+def test_every_command_has_one_example_and_one_line_that_says_what_it_does() -> None:
+    for name, command in group.commands.items():
+        text = command.help or ""
+        assert text.splitlines()[0].endswith((".", ":")), name
+        assert text.count("Example: ") == 1 or name == "schedule", name
