@@ -58,7 +58,7 @@ class Runtime:
             default = config.normalise_url(f"sqlite:///{Path('instance/forktask.sqlite').absolute()}")
             settings = replace(settings, database_url=default)
         self.settings = settings
-        self._application = application
+        self.application = application
         self._context = context
         self._notice = notice
         self._factory = applications.factory_hint(application) if application is not None else None
@@ -91,7 +91,7 @@ class Runtime:
 
     def _destination(self) -> Destination:
         settings = replace(self.settings, database_url=self.store.url)  # a runner's `prepare` may have said another
-        return destination_of(settings, self._application, factory=self._factory, version=self._version)
+        return destination_of(settings, self.application, factory=self._factory, version=self._version)
 
     @staticmethod
     def use(resolver: Callable[[], Runtime | None]) -> None:

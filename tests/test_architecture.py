@@ -24,7 +24,7 @@ LAYERS = (
     "columns rows tables indexes sentences estimate progress phases track live bars definition schedule",
     "store",
     "application host descriptors memory",
-    "descriptors memory forks process",
+    "descriptors memory forks process usage",
     "channel capture place proof forecast rehearsal current lastword runner birth supervisor start spawned",
     "options call starter runtime entries",
     "operations status configured declaration task",

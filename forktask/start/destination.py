@@ -23,11 +23,13 @@ class Destination:
 
     Attributes:
         application: Its name that outlives deployments.
+        reference: What it imports.
         directory: None where no private directory can be had; then each process has its own supervisor.
     """
 
     name: str
     application: str
+    reference: str
     directory: host.PrivateDirectory | None
     configuration: Callable[[], dict[str, Any]]
 
@@ -58,6 +60,7 @@ def destination_of(settings: Settings, application: object | None, *, factory: s
     return Destination(
         name=name,
         application=application_name,
+        reference=reference,
         directory=directory,
         configuration=lambda: configuration(settings, application_name, version, reference),
     )

@@ -11,6 +11,7 @@ from forktask.store.claims import Claims
 from forktask.store.completions import Completions
 from forktask.store.database import Database
 from forktask.store.failures import StoreRefusedError, StoreUnavailableError
+from forktask.store.figures import Figures
 from forktask.store.inserting import Inserting, Placed
 from forktask.store.listing import Listing
 from forktask.store.orders import Orders
@@ -51,6 +52,7 @@ class Store(
     Listing,
     Removing,
     ByHand,
+    Figures,
 ):
     """The tables of one database.
 

@@ -240,21 +240,18 @@ class Database:
         )
 
     def create_tables(self) -> None:
-        """Create the tables and indexes that are missing.
-
-        Raises:
-            StoreUnavailableError, StoreRefusedError: As `run` does.
-        """
-        self._change_schema(schema.create_tables)
+        """Create the tables and indexes that are missing."""
+        self.with_engine(schema.create_tables)
 
     def drop_tables(self) -> None:
         """Drop the tables and all that is in them."""
-        self._change_schema(schema.drop_tables)
+        self.with_engine(schema.drop_tables)
 
-    def _change_schema(self, change: Callable[[Engine], None]) -> None:
+    def with_engine(self, work: Callable[[Engine], T]) -> T:
+        """Return `work(engine)`, for what is asked of the tables themselves; raises what `run` does."""
         self._see_fork()
         try:
-            change(self.engine)
+            return work(self.engine)
         except Exception as error:
             if self._is_ours(error):
                 raise failure(error) from error

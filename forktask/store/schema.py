@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, exc, inspect
+from sqlalchemy import URL, Connection, Engine, create_mock_engine, exc, inspect
+from sqlalchemy.sql.ddl import ExecutableDDLElement
 
 from forktask import clock
 from forktask.indexes import INDEXES
@@ -41,15 +42,48 @@ def drop_tables(engine: Engine) -> None:
         metadata.drop_all(connection)
 
 
+KEEP_UNIQUE: Final = (
+    f"ALTER TABLE {STATUS.name} ADD COLUMN {UNIQUE_LIVE} VARCHAR(64) "
+    f"GENERATED ALWAYS AS (CASE WHEN {LIVE_STATES} THEN unique_key END) VIRTUAL, "
+    f"ADD UNIQUE INDEX {UNIQUE_KEY} ({UNIQUE_LIVE})"
+)
+"""Adds what stands for a partial unique index: a column that the database derives, null where the row is final."""
+
+
 def _keep_unique(connection: Connection) -> None:
-    """Add what stands for a partial unique index: a column that the database derives, null where the row is final."""
-    if any(index["name"] == UNIQUE_KEY for index in inspect(connection).get_indexes(STATUS.name)):
-        return
-    connection.exec_driver_sql(
-        f"ALTER TABLE {STATUS.name} ADD COLUMN {UNIQUE_LIVE} VARCHAR(64) "
-        f"GENERATED ALWAYS AS (CASE WHEN {LIVE_STATES} THEN unique_key END) VIRTUAL, "
-        f"ADD UNIQUE INDEX {UNIQUE_KEY} ({UNIQUE_LIVE})"
-    )
+    if not any(index["name"] == UNIQUE_KEY for index in inspect(connection).get_indexes(STATUS.name)):
+        connection.exec_driver_sql(KEEP_UNIQUE)
+
+
+def statements(url: URL, *, drop: bool = False) -> list[str]:
+    """Return the SQL that creates the tables, or drops them, for whoever has the right to."""
+    told: list[str] = []
+
+    def note(statement: ExecutableDDLElement, *arguments: object, **named: object) -> None:
+        told.append(str(statement.compile(dialect=engine.dialect)).strip())
+
+    engine = create_mock_engine(url, note)
+    if drop:
+        metadata.drop_all(engine, checkfirst=False)
+    else:
+        metadata.create_all(engine, checkfirst=False)
+        if url.get_backend_name() in ("mysql", "mariadb"):
+            told.append(KEEP_UNIQUE)
+    return told
+
+
+def differences(engine: Engine) -> tuple[list[str], list[str]]:
+    """Return the columns that are missing, and those that are there and unknown: of a newer version."""
+    missing, unknown = [], []
+    with engine.connect() as connection:
+        found = inspect(connection)
+        there = set(found.get_table_names())
+        for table in metadata.sorted_tables:
+            names = {column["name"] for column in found.get_columns(table.name)} if table.name in there else set()
+            known = {column.name for column in table.columns}
+            missing += [f"{table.name}.{name}" for name in sorted(known - names)] if names else [table.name]
+            unknown += [f"{table.name}.{name}" for name in sorted(names - known - {UNIQUE_LIVE})]
+    return missing, unknown
 
 
 def _create_folder(engine: Engine) -> None:

@@ -61,7 +61,7 @@ def _database(
         runtime = make(start_method="inline")
         runtime.store.create_tables()
         application = Flask("site")
-        application.config.update(FORKTASK_DATABASE_URL=url, FORKTASK_START_METHOD="inline")
+        application.config.update(FORKTASK_DATABASE_URL=url, FORKTASK_START_METHOD="inline", FORKTASK_APP="tests.zoo:")
         ForkTask(application)
         yield runtime, application
         application.extensions["forktask"].runtime.close()
