@@ -13,7 +13,7 @@ from typing import Literal
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.conftest import ARGUMENTS, CHROMIUM
-from tests.e2e.serving import Server
+from tests.e2e.serving import served
 from tests.e2e.states import STATES, WIDGETS
 
 Scheme = Literal["light", "dark"]
@@ -34,7 +34,7 @@ def pages() -> dict[str, str]:
     steps = {f"focus-{state}": f"focus/{state}" for state in STATES if state not in NOT_SHOWN}
     steps |= {f"focus-{phase}": f"focus/{phase}" for phase in ("finishing", "gone")}
     corner = {"global": "global", **{f"global-{end}": f"corner/{end}" for end in ("completed", "failed")}}
-    return {**bars, **steps, **corner, "gone": "gone", "notes": "notes"}
+    return {**bars, **steps, **corner, "gone": "gone", "notes": "notes", "away": "away"}
 
 
 def take(browser: Browser, site: str, folder: Path) -> None:
@@ -53,13 +53,14 @@ def take(browser: Browser, site: str, folder: Path) -> None:
 def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "build/screenshots")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        server = Server("tests.e2e.gallery:app", Path(place), {"GALLERY_FOLDER": place})
-        server.start()
+    with (
+        tempfile.TemporaryDirectory() as place,
+        served("tests.e2e.gallery:app", Path(place), GALLERY_FOLDER=place) as server,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         take(browser, server.url, folder)
         browser.close()
-        server.stop()
     print(f"{len(pages()) * len(LOOKS)} pictures in {folder}")
 
 

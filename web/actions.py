@@ -10,9 +10,11 @@ from werkzeug.exceptions import Conflict, Forbidden, Gone, HTTPException, NotFou
 from werkzeug.wrappers import Response as AnyResponse
 
 from forktask import StateError, StatusNotFoundError, TaskStatus
+from forktask.errors import DuplicateError, LaunchError
 from forktask.web import access, answers, polling, programs
 from forktask.web.bar import bar_of
 from forktask.web.crosssite import refuse_cross_site
+from forktask.web.language import mark
 from forktask.web.look import unpack
 from forktask.web.tokens import Action, Grant
 from forktask.web.visitor import requester
@@ -23,6 +25,9 @@ VERBS: dict[Action, Callable[[TaskStatus], TaskStatus]] = {
     Action.RESUME: TaskStatus.resume,
     Action.RETRY: TaskStatus.retry,
 }
+
+ANOTHER = mark("Another one like this has not ended yet.")
+"""Of a task that is unique."""
 
 
 def act(token: str, action: str) -> AnyResponse:
@@ -42,6 +47,8 @@ def act(token: str, action: str) -> AnyResponse:
         raise
     refused = _refused(verb, status)
     if answers.is_our_script():
+        if isinstance(refused, DuplicateError):
+            return answers.problem(Conflict(), _say(ANOTHER))
         return polling.answer([bar_of(status.refresh(), token, grant.actions, unpack(grant.look))])
     if answers.wants_json():
         return _for_programs(status, grant, token, refused)
@@ -50,12 +57,15 @@ def act(token: str, action: str) -> AnyResponse:
 
 def _sentence(error: HTTPException, token: str, verb: Action) -> str:
     """Return what the person reads below the bar whose button was pressed; the next poll says no other."""
-    say = current_app.extensions["forktask"].languages.current().say
     if isinstance(error, Forbidden):
-        return str(say("That did not work. Please reload the page and try again."))
+        return _say(mark("That did not work. Please reload the page and try again."))
     if isinstance(error, NotFound) and _needs_login(token, verb):
-        return str(say("Please sign in again to see how this goes on."))
-    return str(say("This task can no longer be shown."))
+        return _say(mark("Please sign in again to see how this goes on."))
+    return _say(mark("This task can no longer be shown."))
+
+
+def _say(text: str) -> str:
+    return str(current_app.extensions["forktask"].languages.current().say(text))
 
 
 def _needs_login(token: str, verb: Action) -> bool:
@@ -65,18 +75,19 @@ def _needs_login(token: str, verb: Action) -> bool:
         return False
 
 
-def _refused(verb: Action, status: TaskStatus) -> StateError | None:
+def _refused(verb: Action, status: TaskStatus) -> StateError | LaunchError | None:
     try:
         VERBS[verb](status)
-    except StateError as error:
+    except (StateError, LaunchError) as error:
         return error
     return None
 
 
-def _for_programs(status: TaskStatus, grant: Grant, token: str, refused: StateError | None) -> Response:
+def _for_programs(status: TaskStatus, grant: Grant, token: str, refused: StateError | LaunchError | None) -> Response:
     if refused is None:
         return programs.answer_json(programs.as_json(status, grant.actions, token), status.state)
-    return answers.problem(Conflict(str(refused)))
+    # The error names the other one, which may be somebody else's.
+    return answers.problem(Conflict(ANOTHER if isinstance(refused, DuplicateError) else str(refused)))
 
 
 def _back(token: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Response, current_app, request, session
-from werkzeug.exceptions import Gone, HTTPException, NotFound
+from werkzeug.exceptions import Gone, HTTPException, NotFound, ServiceUnavailable
 
 STATE_HEADER = "Forktask-State"
 """Marks our own answers: the page's script takes anything else (a login page, an error) for what it is."""
@@ -16,7 +16,11 @@ SCRIPT_HEADER = "Forktask-Request"
 """Sent by the page's script."""
 VARY = f"Cookie, Accept, HX-Request, HX-Boosted, {SCRIPT_HEADER}"
 """Set at once, for what is added one by one is parsed and written each time."""
-DETAILS = {NotFound: "No such status.", Gone: "This status was deleted."}
+DETAILS = {
+    NotFound: "No such status.",
+    Gone: "This status was deleted.",
+    ServiceUnavailable: "The database is away; ask again after the seconds of Retry-After.",
+}
 
 
 class PollAnswer(Response):

@@ -13,8 +13,10 @@ from itsdangerous import BadSignature
 from werkzeug.exceptions import Gone, NotFound
 
 from forktask import ConfigurationError, State, TaskStatus
+from forktask.errors import StoreError
 from forktask.web import access, answers, programs
 from forktask.web.completion import Hook, place_after
+from forktask.web.outage import note
 from forktask.web.patience import wait_for_end
 from forktask.web.redirects import checked_url, send_to, way_back
 from forktask.web.rendering import asset_url, spoken
@@ -89,8 +91,12 @@ def full_focus(
     step = _step(status, next_url, template, on_complete, ways)
     if answers.wants_json():
         return programs.accepted(status)
-    wait_for_end(status, acceptable_wait)
-    url = _place_after(status, step) if status.state is State.COMPLETED else None
+    try:
+        wait_for_end(status, acceptable_wait)
+        url = _place_after(status, step) if status.state is State.COMPLETED else None
+    except StoreError as error:  # the task is started all the same: its page looks again
+        note(error, "full_focus")
+        url = None
     languages = current_app.extensions["forktask"].languages
     return send_to(url or url_for("forktask.focus", token=_sign(step), **languages.arguments()))
 

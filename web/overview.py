@@ -14,8 +14,10 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from forktask import State, TaskStatus
+from forktask.errors import StoreError
 from forktask.web import access, answers, programs
 from forktask.web.language import Language
+from forktask.web.outage import note
 from forktask.web.rendering import asset_url, render, spoken
 from forktask.web.tokens import Action, read, sign
 from forktask.web.visitor import requester
@@ -43,8 +45,16 @@ class Item:
 
 @blueprint.app_template_global()
 def forktask_global() -> Markup:
-    """Return a corner of the page that shows what runs and this person may see; nothing while nothing runs."""
-    return render("global.html", **_shown(_running(), []))
+    """Return a corner of the page that shows what runs and this person may see; nothing while nothing runs.
+
+    Nor while the database is away: that is no reason to show no page.
+    """
+    try:
+        running = _running()
+    except StoreError as error:
+        note(error, "forktask_global")
+        running = []
+    return render("global.html", **_shown(running, []))
 
 
 @blueprint.get("/global")

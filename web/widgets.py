@@ -6,15 +6,18 @@ from flask import Blueprint, Response, render_template
 from markupsafe import Markup
 from werkzeug.exceptions import Gone, NotFound
 
+from forktask.errors import StoreError
 from forktask.web import access, answers, programs
 from forktask.web.actions import VERBS, act
 from forktask.web.bar import bar_of, progress
 from forktask.web.look import unpack
+from forktask.web.outage import away
 from forktask.web.polling import poll
 from forktask.web.rendering import asset_url, render, spoken
 from forktask.web.visitor import FORM_FIELD, new_form_token
 
 blueprint = Blueprint("forktask", __name__, template_folder="templates", static_folder="static")
+blueprint.register_error_handler(StoreError, away)
 blueprint.add_app_template_global(progress, "forktask_progress")
 blueprint.add_url_rule("/progress", "poll", poll)
 blueprint.add_url_rule(f"/progress/<token>/<any({', '.join(VERBS)}):action>", "act", act, methods=["POST"])

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect, sync_playwright
 
-from tests.e2e.serving import ROOT, Server
+from tests.e2e.routed import Site
+from tests.e2e.serving import ROOT, Server, served
 from tests.waiting import wait_until
+from tools import htmx4
 
 CHROMIUM = os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium")
 PATIENCE = 60.0
@@ -63,36 +65,36 @@ def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
     assert not [text for text in heard if not any(allowed in text for allowed in complaints)]
 
 
+@pytest.fixture
+def site(page: Page, tmp_path: Path) -> Iterator[Site]:
+    """A site of this process, at which nothing but `page` looks."""
+    site = Site(tmp_path, page)
+    yield site
+    page.unroute_all(behavior="ignoreErrors")
+    site.store.close()
+
+
 @pytest.fixture(scope="session")
 def steered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The site of steered.py."""
     folder = tmp_path_factory.mktemp("steered")
-    server = Server("tests.e2e.steered:app", folder, {"STEERED_FOLDER": str(folder)})
-    server.start()
-    yield server
-    server.stop()
-    server.wait_for_tasks()
+    with served("tests.e2e.steered:app", folder, STEERED_FOLDER=str(folder)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The site of gallery.py."""
     folder = tmp_path_factory.mktemp("gallery")
-    server = Server("tests.e2e.gallery:app", folder, {"GALLERY_FOLDER": str(folder)})
-    server.start()
-    yield server
-    server.stop()
+    with served("tests.e2e.gallery:app", folder, GALLERY_FOLDER=str(folder)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The demo, in a folder of its own, as after a fresh clone."""
-    folder = copy_demo(tmp_path_factory.mktemp("demo"))
-    server = Server("demo_app:app", folder)
-    server.start()
-    yield server
-    server.stop()
-    server.wait_for_tasks()
+    with served("demo_app:app", copy_demo(tmp_path_factory.mktemp("demo"))) as server:
+        yield server
 
 
 def copy_demo(folder: Path) -> Path:
@@ -173,6 +175,35 @@ def pay(steered: Server, page: Page, tmp_path: Path) -> Iterator[Pay]:
         with suppress(BrokenPipeError):
             Steered("", pipe).tell(end=True)
         os.close(pipe)
+
+
+def press_twice(page: Page, address: str, button: Locator) -> list[Route]:
+    """Press a button twice; return the two requests, neither of which was sent on.
+
+    By coordinates: what looks for the button after the first press waits for the page that follows.
+    """
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(address, hold)
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    assert box is not None
+    for _ in range(2):
+        with page.expect_request(address):
+            page.mouse.click(box["x"] + 5, box["y"] + 5)
+    # A request is told of before it is handed over, and the page, which is being left, answers no question meanwhile.
+    wait_until(lambda: page.context.cookies() is not None and len(held) == 2, PATIENCE, "both requests to be held")
+    return held
+
+
+def need_htmx(version: str) -> None:
+    """Skip a test with an htmx that is not there, or fail it where CI is true."""
+    if version == "4" and not htmx4.is_there():
+        missing = f"there is no {htmx4.PACKAGE}: python tools/htmx4.py"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
 
 
 def fill(page: Page, server: Server, pipe: Path, query: str = "") -> None:

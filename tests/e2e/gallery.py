@@ -17,9 +17,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from forktask import State, TaskStatus
 from forktask.clock import now
+from forktask.errors import StoreError
 from forktask.store import Store, StoreRefusedError
 from forktask.web import ForkTask, full_focus
 from forktask.web import focus as focusing
+from forktask.web.outage import away
 from forktask.web.overview import _shown
 from forktask.web.rendering import asset_url, render, spoken
 from forktask.web.tokens import sign
@@ -127,10 +129,16 @@ def focus(state: str) -> AnyResponse:
 @app.get("/gone")
 def gone() -> str:
     """Show a bar of a status that is not there any more, as it stands in a page that was open meanwhile."""
-    content = '<div class="forktask">{% include "forktask/gone.html" %}</div></section>'
+    content = '{% include "forktask/closed.html" %}</section>'
     content += "<section>{{ forktask_progress(status) }}"
     shown = TaskStatus.get(row_of("running"))
     return render_template_string(PAGE % content, statuses=[shown], **spoken())
+
+
+@app.get("/away")
+def outage() -> Response:
+    """Show what stands in the place of a page of ours while the database is away."""
+    return away(StoreError("nobody listens"))
 
 
 @app.get("/notes")

@@ -71,7 +71,9 @@ class Site:
         return HOST + str(self.client.get(f"/step/{status}", base_url=HOST).location)
 
     def _step(self, id: UUID) -> Response:
-        return full_focus(TaskStatus.get(id), next_url="/other", acceptable_wait=0, back_url="/corner")
+        return full_focus(
+            TaskStatus.get(id), next_url="/other", acceptable_wait=0, back_url="/corner", leave_url="/other"
+        )
 
     def _page(self, *statuses: TaskStatus, corner: bool = False) -> str:
         return render_template_string(PAGE, statuses=statuses, corner=corner)

@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -85,3 +85,15 @@ class Server:
         assert self._process.poll() is None, text
         ports = re.findall(r"Listening at: http://127\.0\.0\.1:(\d+)", text) if "Booting worker" in text else []
         return ports[0] if ports else ""
+
+
+@contextmanager
+def served(target: str, folder: Path, **environment: str) -> Iterator[Server]:
+    """Yield a server that runs; afterwards it is ended, and its tasks are waited for."""
+    server = Server(target, folder, environment)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+    server.wait_for_tasks()

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.serving import Server
 
-ENDED = ["focus/failed", "focus/cancelled", "focus/lost", "focus/gone", "corner/completed", "corner/failed"]
+ENDED = ["focus/failed", "focus/cancelled", "focus/lost", "focus/gone", "away", "corner/completed", "corner/failed"]
 PAGES = ["bar/all", "compact/all", "global", "focus/running", "focus/finishing", "gone", "notes", *ENDED]
 LOOKS = [("en", "light"), ("en", "dark"), ("ar", "light"), ("ar", "dark")]
 
@@ -29,7 +29,7 @@ CUT = """() => [...document.querySelectorAll(".forktask *")].filter((element) =>
 
 @pytest.fixture
 def complaints() -> list[str]:
-    return ["favicon.ico", "410 (GONE)"]
+    return ["favicon.ico", "410 (GONE)", "503 (SERVICE UNAVAILABLE)"]
 
 
 OUT_OF_REACH = """() => {

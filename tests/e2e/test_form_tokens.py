@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.conftest import Pay, fill
+from tests.e2e.conftest import Pay, fill, need_htmx
 from tests.e2e.serving import Server
 from tests.e2e.test_focus import STEP, heard
-from tools import htmx4
 
 FIELD = "input[name=forktask_form_token]"
 WAYS = [("plain", ""), ("boosted", "2"), ("posted", "2"), ("boosted", "4"), ("posted", "4")]
@@ -26,9 +24,7 @@ def complaints() -> list[str]:
 def test_back_from_the_page_that_waits_is_the_same_order(
     page: Page, pay: Pay, tmp_path: Path, kind: str, htmx: str
 ) -> None:
-    if htmx == "4" and not htmx4.is_there():
-        missing = f"there is no {htmx4.PACKAGE}: python tools/htmx4.py"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    need_htmx(htmx)
     task = pay(f"kind={kind}&htmx={htmx}")
     heard(page)
     page.go_back()

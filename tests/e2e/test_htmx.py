@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Steer
+from tests.e2e.conftest import Steer, need_htmx
 from tests.e2e.serving import Server
 from tests.e2e.test_widget import PART, VALUE, polls_of, pump
-from tools import htmx4
 
 
 @pytest.fixture(params=["", "2", "4"], ids=["ours", "own-2", "own-4"])
 def htmx(request: pytest.FixtureRequest) -> str:
     """Which htmx the page loads; empty: ours."""
-    if request.param == "4" and not htmx4.is_there():
-        missing = f"there is no {htmx4.PACKAGE}: python tools/htmx4.py"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
     version: str = request.param
+    need_htmx(version)
     return version
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from forktask import State
 from forktask.store import Store
 from tests.e2e.conftest import Steer, writing_end
-from tests.e2e.serving import Server, processes_in
+from tests.e2e.serving import Server, processes_in, served
 from tests.e2e.test_widget import PART, VALUE, polls_of, pump, show
 from tests.waiting import wait_until
 from tests.web.rows import keep
@@ -28,11 +28,8 @@ def complaints() -> list[str]:
 @pytest.fixture
 def steered(tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own, so that it can be stopped."""
-    server = Server("tests.e2e.steered:app", tmp_path, {"STEERED_FOLDER": str(tmp_path)})
-    server.start()
-    yield server
-    server.stop()
-    server.wait_for_tasks()
+    with served("tests.e2e.steered:app", tmp_path, STEERED_FOLDER=str(tmp_path)) as server:
+        yield server
 
 
 def test_the_bar_survives_the_end_of_the_web_server(page: Page, steered: Server, steer: Steer) -> None:

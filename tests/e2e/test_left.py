@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Dialog, Page, Route, expect
 
+from forktask.clock import now
+from tests.e2e.conftest import need_htmx
 from tests.e2e.routed import HOST, Site
 from tests.e2e.test_focus import heard
+from tests.e2e.test_widget import pump
+from tools import htmx4
 
 FOCUS = "forktask-focus.js"
 STEP = "[data-forktask-focus]"
@@ -18,14 +21,6 @@ STEP = "[data-forktask-focus]"
 @pytest.fixture
 def complaints() -> list[str]:
     return ["favicon.ico", "410", "dialog: "]
-
-
-@pytest.fixture
-def site(page: Page, tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path, page)
-    yield site
-    page.unroute_all(behavior="ignoreErrors")
-    site.store.close()
 
 
 def test_a_page_whose_status_is_deleted_says_so_and_shows_the_way_back(page: Page, site: Site) -> None:
@@ -37,6 +32,50 @@ def test_a_page_whose_status_is_deleted_says_so_and_shows_the_way_back(page: Pag
     expect(page.locator("progress")).to_have_count(0)
     page.get_by_role("link", name="Zurück").click()
     expect(page).to_have_url(f"{HOST}/corner")
+
+
+@pytest.mark.parametrize("htmx", ["2", "4"])
+def test_a_link_that_htmx_boosts_asks_first(page: Page, site: Site, htmx: str) -> None:
+    need_htmx(htmx)
+    asked, answers = [], [False, True]
+
+    def answer(dialog: Dialog) -> None:
+        asked.append((dialog.type, dialog.message))
+        dialog.accept() if answers.pop(0) else dialog.dismiss()
+
+    def bring(route: Route) -> bool:
+        is_wanted = htmx == "4" and "htmx.min.js" in route.request.url
+        if is_wanted:
+            route.fulfill(path=htmx4.FILE)
+        return is_wanted
+
+    page.on("dialog", answer)
+    site.instead = bring
+    page.goto(site.step(site.keep()))
+    page.locator("main").evaluate(
+        """(main) => {
+            main.insertAdjacentHTML("beforeend", '<a href="/other" hx-boost="true">Elsewhere</a>');
+            htmx.process(main);
+        }"""
+    )
+    assert page.evaluate("htmx.version").startswith(htmx)
+    page.get_by_role("link", name="Elsewhere").click()
+    expect(page.locator(STEP)).to_be_visible()
+    question = ("confirm", "Das ist noch nicht fertig. Diese Seite trotzdem verlassen?")
+    pump(page, lambda: asked == [question], "the question")
+    page.get_by_role("link", name="Elsewhere").click()
+    expect(page.get_by_text("Other page")).to_be_visible()
+    assert asked == [question, question]
+    assert site.looks("/other") == 1
+
+
+def test_the_way_that_the_page_itself_shows_asks_nothing(page: Page, site: Site) -> None:
+    asked = heard(page)
+    page.goto(site.step(site.keep(created_at=now() - timedelta(minutes=1))))
+    page.locator(STEP).evaluate("(step) => { step.setAttribute('hx-boost', 'true'); htmx.process(step); }")
+    page.get_by_role("link", name="Seite verlassen").click()
+    expect(page.get_by_text("Other page")).to_be_visible()
+    assert asked == []
 
 
 @pytest.mark.parametrize("is_told", [False, True])

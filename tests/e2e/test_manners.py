@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -29,14 +27,6 @@ PANEL = ".forktask-global-panel"
 @pytest.fixture
 def complaints() -> list[str]:
     return ["favicon.ico", "net::ERR_", "404", "500", "htmx:"]
-
-
-@pytest.fixture
-def site(page: Page, tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path, page)
-    yield site
-    page.unroute_all(behavior="ignoreErrors")
-    site.store.close()
 
 
 def test_the_corner_says_what_it_showed_in_the_language_of_its_page(page: Page, site: Site) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -29,14 +27,6 @@ ANSWERS = [
 @pytest.fixture
 def complaints() -> list[str]:
     return ["favicon.ico", "Failed to load resource"]
-
-
-@pytest.fixture
-def site(page: Page, tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path, page)
-    yield site
-    page.unroute_all(behavior="ignoreErrors")
-    site.store.close()
 
 
 @pytest.mark.parametrize(("status", "mimetype", "body", "said"), ANSWERS)

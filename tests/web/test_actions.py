@@ -13,13 +13,11 @@ from flask.testing import FlaskClient
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 
 from forktask import State, TaskStatus
-from forktask.errors import StoreError
 from forktask.rows import StatusRow, new_id
 from forktask.store import Store
 from forktask.web import Action, ForkTask, Requester
-from forktask.web.actions import VERBS
 from forktask.web.language import Languages
-from tests.web.asking import poll_all, rendered, tokens_of, url
+from tests.web.asking import poll_all, rendered, tokens_of
 from tests.web.rows import keep
 
 OURS = {"Forktask-Request": "1"}
@@ -129,13 +127,25 @@ def test_without_javascript_one_comes_back_to_the_page(open_app: Flask, store: S
     assert press(client, status, "pause", Referer="http://localhost//evil.example").location == "/evil.example"
 
 
-def test_what_goes_wrong_otherwise_is_told(open_app: Flask, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: TaskStatus) -> TaskStatus:
-        raise StoreError("the table is away")
+def test_what_is_under_way_already_is_told_and_not_started_again(open_app: Flask, store: Store) -> None:
+    other = keep(store, state=State.RUNNING, unique_key="one at a time")
+    failed = keep(store, state=State.FAILED, unique_key="one at a time")
+    client = open_app.test_client()
+    answers = [press(client, failed, "retry", **headers) for headers in (OURS, {"Accept": "application/json"})]
+    for answer in answers:
+        assert (answer.status_code, answer.mimetype) == (409, "application/problem+json")
+        assert answer.json["detail"] == "Another one like this has not ended yet."
+        assert str(other) not in answer.text
+    assert press(client, failed, "retry").status_code == 303
+    assert read(store, failed).state is State.FAILED
 
-    monkeypatch.setitem(VERBS, Action.CANCEL, fail)
-    with pytest.raises(StoreError):
-        open_app.test_client().post(f"{url(open_app, keep(store, state=State.RUNNING))}/cancel")
+
+def test_what_cannot_be_run_again_is_refused(open_app: Flask, store: Store) -> None:
+    bound = keep(store, state=State.FAILED, bound=1)
+    answer = press(open_app.test_client(), bound, "retry", Accept="application/json")
+    assert (answer.status_code, answer.mimetype) == (409, "application/problem+json")
+    assert "initiate it again" in answer.json["detail"]
+    assert press(open_app.test_client(), bound, "retry").status_code == 303
 
 
 def test_who_signed_out_is_told_to_sign_in(app: Flask, store: Store) -> None:

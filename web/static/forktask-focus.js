@@ -4,6 +4,7 @@
   const step = document.querySelector("[data-forktask-focus]");
   if (!step) return;
   const { forktaskFocus: phase, forktaskStatus: id, forktaskUrl: url, forktaskRefresh: refresh } = step.dataset;
+  const { forktaskLeaving: question = "" } = step.dataset;
 
   const FINAL = ["completed", "failed", "cancelled", "lost"];
 
@@ -12,7 +13,15 @@
     event.preventDefault();
     event.returnValue = true;
   };
-  const allowLeaving = () => removeEventListener("beforeunload", warn);
+  // A link or form boosted by htmx changes the page in its place, of which browsers do not ask.
+  const askFirst = (event) => {
+    const { headers } = event.detail.requestConfig ?? event.detail.ctx.request;
+    if (!headers["HX-Boosted"]) return;
+    if (confirm(question)) allowLeaving();
+    else event.preventDefault();
+  };
+  const waiting = new AbortController();
+  const allowLeaving = () => waiting.abort();
   const over = new AbortController();
   const hear = (target, name, listener) => target.addEventListener(name, listener, { signal: over.signal });
 
@@ -22,7 +31,12 @@
     if (step.isConnected) location.replace(url);
   };
 
-  if (phase === "waiting") hear(window, "beforeunload", warn);
+  if (phase === "waiting") {
+    addEventListener("beforeunload", warn, { signal: waiting.signal });
+    for (const name of ["htmx:beforeRequest", "htmx:before:request"]) { // of htmx 2 and 4
+      document.addEventListener(name, askFirst, { signal: waiting.signal });
+    }
+  }
   if (phase === "finishing") setTimeout(goOn, 1000 * refresh);
   for (const way of step.querySelectorAll("[data-forktask-way]")) way.addEventListener("click", allowLeaving);
   for (const state of FINAL) {
@@ -45,6 +59,7 @@
     else if (step.querySelector("[data-forktask-state=gone]")) goOn();
   });
   const end = () => {
+    waiting.abort();
     over.abort();
     watcher.disconnect();
   };

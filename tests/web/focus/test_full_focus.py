@@ -82,7 +82,7 @@ def test_one_may_leave_after_a_while_where_the_application_says_where_to(
     monkeypatch.setattr("forktask.web.focus.LEAVE_AFTER", 0.0)
     site.options |= {"acceptable_wait": 0}
     status = mine(store)
-    assert "Leave this page" not in site.client.get(site.step(status, Who="Ada"), headers={"Who": "Ada"}).text
+    assert ">Leave this page<" not in site.client.get(site.step(status, Who="Ada"), headers={"Who": "Ada"}).text
     site.options["leave_url"] = "/orders"
     page = site.client.get(site.step(status, Who="Ada"), headers={"Who": "Ada"}).text
     assert 'data-forktask-leave-in="0">' in page
