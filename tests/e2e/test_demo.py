@@ -80,21 +80,16 @@ def test_a_report_counts_what_nobody_knows_the_total_of(page: Page, demo: Server
     expect(report).to_contain_text("functions")
 
 
-def test_the_answer_to_htmx_is_a_compact_bar_that_follows(page: Page, demo: Server) -> None:
+@pytest.mark.parametrize(
+    ("button", "place"),
+    [("Add up", "#checksum .forktask-compact"), ("Watch it", "#by-script .forktask-progress")],
+    ids=["the answer to htmx", "by script"],
+)
+def test_a_bar_appears_where_the_button_is_and_follows(page: Page, demo: Server, button: str, place: str) -> None:
     page.goto(demo.url)
     before = page.url
-    page.get_by_role("button", name="Add up").click()
-    bar = page.locator("#checksum .forktask-compact")
-    expect(bar).to_contain_text("Checksum")
-    expect(bar).to_contain_text("Done")
-    assert page.url == before
-
-
-def test_a_script_gets_an_address_and_shows_the_bar(page: Page, demo: Server) -> None:
-    page.goto(demo.url)
-    before = page.url
-    page.get_by_role("button", name="Watch it").click()
-    bar = page.locator("#by-script .forktask-progress")
+    page.get_by_role("button", name=button).click()
+    bar = page.locator(place)
     expect(bar).to_contain_text("Checksum")
     expect(bar.get_by_text("Cancel", exact=True)).to_be_visible()
     expect(bar).to_contain_text("Done")

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from forktask import State, process
 from forktask.rows import StatusRow
 from forktask.store import Store
+from tests.e2e.conftest import press_twice
 from tests.e2e.serving import Server
 from tests.e2e.test_checkout import pay
 from tests.e2e.test_demo import press
 from tests.e2e.test_focus import heard
+from tests.e2e.test_widget import polls_of
 from tests.waiting import wait_until
 
 ROWS = 8_000_000
 """Of a file that takes longer than a test; whoever imports it cancels it."""
 BAR = "#import progress.forktask-bar"
-TWO_SECONDS = 2000
+TWO_SECONDS = 4
+"""In polls of the demo, so that a busy machine, where they come later, does not matter."""
 PAYMENT = "demo.checkout.PaymentTask"
 
 
@@ -108,8 +110,10 @@ def test_the_kill_of_its_process_is_told_within_two_seconds(page: Page, importin
     moves(page, 0)
     row = newest(store)
     assert row.runner_pid is not None
+    asked = polls_of(page)
     assert process.send_signal(process.identify(row.runner_pid), signal.SIGKILL)
-    expect(importing).to_contain_text("killed (SIGKILL)", timeout=TWO_SECONDS)
+    expect(importing).to_contain_text("killed (SIGKILL)")
+    assert asked() <= TWO_SECONDS
     expect(importing.locator(".forktask-reference")).to_be_visible()
 
 
@@ -125,37 +129,29 @@ def test_the_bar_goes_on_after_a_restart_of_the_server(page: Page, demo: Server,
 
 
 def test_a_tab_that_slept_asks_nothing_and_is_right_at_once_when_it_wakes(
-    page: Page, context: BrowserContext, demo: Server, importing: Locator, store: Store
+    page: Page, context: BrowserContext, importing: Locator, store: Store
 ) -> None:
     begin = moves(page, 0)
-    token = importing.locator("[data-forktask-token]").get_attribute("data-forktask-token") or "none"
+    polls = polls_of(page)
     tab = context.new_cdp_session(page)
     tab.send("Debugger.enable")
     tab.send("Debugger.pause")  # no script runs, as in the sleep of a tab or of the machine
-    asked = len(demo.requests(re.escape(token)))
+    asked = polls()
     wait_until(lambda: (newest(store).percent or 0) > begin + 5, 30, "the import to go on")
-    assert len(demo.requests(re.escape(token))) <= asked + 1  # one may have been under way
+    context.cookies()  # what the browser sent is told meanwhile
+    assert polls() <= asked + 1  # one may have been under way
+    asked = polls()
     tab.send("Debugger.resume")
-    wait_until(lambda: value(page) > begin + 4, TWO_SECONDS / 1000, "the bar to be right")
+    wait_until(lambda: value(page) > begin + 4, 30, "the bar to be right")
+    assert polls() <= asked + TWO_SECONDS
 
 
 def test_a_double_click_starts_one_task_when_both_arrive(page: Page, demo: Server, store: Store) -> None:
     before, sent = started(store, "demo_app.FailingTask"), len(demo.requests('"POST /fail '))
     page.goto(demo.url)
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/fail", hold)
-    button = page.locator("#fail").get_by_role("button")
-    button.scroll_into_view_if_needed()
-    box = button.bounding_box() or {"x": 0, "y": 0}
-    for _ in range(2):
-        with page.expect_request("**/fail"):
-            page.mouse.click(box["x"] + 5, box["y"] + 5)
-    assert held[0].fetch(max_redirects=0).status == 302
-    held[1].continue_()
+    first, second = press_twice(page, "**/fail", page.locator("#fail").get_by_role("button"))
+    assert first.fetch(max_redirects=0).status == 302
+    second.continue_()
     expect(page.locator("#fail")).to_contain_text("Something went wrong")
     assert len(demo.requests('"POST /fail ')) == sent + 2
     assert started(store, "demo_app.FailingTask") == before + 1

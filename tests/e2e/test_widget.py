@@ -126,8 +126,10 @@ def test_a_task_that_is_killed_is_told_within_two_seconds(page: Page, steered: S
     show(page, steered, task)
     task.tell(percent=40)
     expect(page.locator(VALUE)).to_have_attribute("value", "40")
+    asked = polls_of(page)
     task.tell(kill=9)
-    expect(page.locator(PART)).to_contain_text("killed", timeout=2000)
+    expect(page.locator(PART)).to_contain_text("killed")
+    assert asked() <= 10  # five a second where the machine is not busy
 
 
 def test_warnings_are_counted_and_can_be_read_at_the_end(page: Page, steered: Server, steer: Steer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -38,14 +37,6 @@ def app(bare: Flask) -> Flask:
         return render_template_string("<body>{{ forktask_global() }}</body>")
 
     return bare
-
-
-@pytest.fixture
-def store(app: Flask) -> Iterator[Store]:
-    store = Store(app.extensions["forktask"].settings.database_url)
-    store.ensure_tables()
-    yield store
-    store.close()
 
 
 def keep(store: Store, **values: Any) -> UUID:

@@ -11,7 +11,7 @@ from flask import Flask, session
 from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, login_user
 
-from forktask import LiveStatus, State, Task
+from forktask import LiveStatus, State, Task, web
 from forktask.rows import new_id
 from forktask.store import Store
 from forktask.web import ForkTask
@@ -226,7 +226,22 @@ def test_what_the_application_changes_in_the_session_is_sent(app: Flask, client:
     assert "Set-Cookie" in poll(client, keep(store)).headers
 
 
-def test_every_template_can_be_overridden(app: Flask, client: FlaskClient, store: Store, tmp_path: Path) -> None:
+OURS = sorted(path.name for path in Path(web.__file__).with_name("templates").glob("forktask/*.html"))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_template_can_be_overridden(app: Flask, tmp_path: Path, name: str) -> None:
+    assert app.jinja_env.get_template(f"forktask/{name}").filename
+    own = tmp_path / "templates" / "forktask" / name
+    own.parent.mkdir()
+    own.touch()
+    fresh = app.jinja_env.overlay(cache_size=0)
+    assert fresh.get_template(f"forktask/{name}").filename == str(own)
+
+
+def test_a_template_of_the_application_is_what_is_shown(
+    app: Flask, client: FlaskClient, store: Store, tmp_path: Path
+) -> None:
     own = tmp_path / "templates" / "forktask"
     own.mkdir()
     (own / "progress.html").write_text("<i>{{ status.headline }}</i>")
