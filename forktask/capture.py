@@ -13,6 +13,7 @@ import logging
 import os
 import select
 import sys
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
@@ -26,6 +27,8 @@ PIECE_LIMIT = 16 * 1024
 RECORD_LIMIT = select.PIPE_BUF
 """Longest line of a record: what is written at once, so that no other process writes into the middle of it."""
 READ_SIZE = 64 * 1024
+Piece = tuple[int, datetime, str | None, str | None, str]
+"""Of a row of the log: position, time, level, logger, text."""
 READS_AT_ONCE = 16
 """So that a task that prints without end does not keep the supervisor from the others."""
 
@@ -91,14 +94,34 @@ class OutputReader:
         os.set_blocking(descriptor, False)
         self.descriptor = descriptor
         self.limit = limit
-        self.kept = 0
-        self.dropped = 0
         self.closed = False
+        self._mark = self._tail = b""
+        self._parts: deque[tuple[list[Piece], int]] = deque()
+        """What was written before each mark, while nobody has taken it: its rows, and how much was dropped."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self.kept = 0
+        self._dropped = 0
         self._rest = b""
         self._position = 0
         self._plain: list[str] = []
         self._plain_size = 0
-        self._rows: list[tuple[int, datetime, str | None, str | None, str]] = []
+        self._rows: list[Piece] = []
+
+    def divide_at(self, mark: bytes) -> None:
+        """From now on expect this text at the end of what each of many tasks has written."""
+        self._mark = mark
+
+    @property
+    def has_part(self) -> bool:
+        """True if all that a task has written was read, and is still to be taken."""
+        return bool(self._parts)
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes beyond the limit were dropped, of the first task whose rows were not taken to the end."""
+        return self._parts[0][1] if self._parts else self._dropped
 
     def fileno(self) -> int:
         """Return the descriptor, as selectors want it."""
@@ -117,9 +140,28 @@ class OutputReader:
             self._take(piece)
 
     def _take(self, piece: bytes) -> None:
+        if not self._mark:
+            self._keep(piece)
+            return
+        *parts, rest = (self._tail + piece).split(self._mark)
+        for part in parts:
+            self._keep(part)
+            self._end_part()
+        self._tail = _begun(rest, self._mark)
+        self._keep(rest[: len(rest) - len(self._tail)])
+
+    def _end_part(self) -> None:
+        self._last_line()
+        self._end_plain()
+        self._parts.append((self._rows, self._dropped))
+        self._begin()
+
+    def _keep(self, piece: bytes) -> None:
+        if not piece:
+            return
         room = self.limit - self.kept
         if len(piece) > room:
-            self.dropped += len(piece) - room
+            self._dropped += len(piece) - room
             piece = piece[:room]
         self.kept += len(piece)
         *lines, self._rest = (self._rest + piece).split(b"\n")
@@ -154,18 +196,31 @@ class OutputReader:
         self._position += 1
 
     def rows(self, status_id: UUID, attempt: int, *, last: bool = False) -> list[LogRow]:
-        """Return the rows that are complete, once; with `last` also an unfinished line."""
-        if last and self._rest:
-            self._last_line()
-        self._end_plain()
-        rows, self._rows = self._rows, []
+        """Return the rows that are complete, once; with `last` also an unfinished line.
+
+        Those of the first task that were not taken; `last` goes on to the next one.
+        """
+        if self._parts:
+            rows = self._parts[0][0].copy()
+            self._parts[0][0].clear()
+            if last:
+                self._parts.popleft()
+        else:
+            if last:
+                self._keep(self._tail)
+                self._tail = b""
+                self._last_line()
+            self._end_plain()
+            rows, self._rows = self._rows, []
         return [LogRow(status_id, attempt, *row) for row in rows]
 
     def _last_line(self) -> None:
         """Take what has no end of line; a record that the limit has cut cannot be read."""
+        if not self._rest:
+            return
         text, mark, cut = self._rest.partition(RECORD.encode())
-        if mark and self.dropped:
-            self.dropped += len(mark + cut)
+        if mark and self._dropped:
+            self._dropped += len(mark + cut)
             self.kept -= len(mark + cut)
             self._rest = text
         if self._rest:
@@ -176,6 +231,12 @@ class OutputReader:
         """Close the pipe; what a grandchild still writes goes nowhere."""
         self.closed = True
         os.close(self.descriptor)
+
+
+def _begun(data: bytes, mark: bytes) -> bytes:
+    """Return the end of `data` that may be the beginning of a mark."""
+    place = data.rfind(mark[:1], max(0, len(data) - len(mark)))
+    return data[place:] if place >= 0 and mark.startswith(data[place:]) else b""
 
 
 def _record(line: str) -> tuple[str, str, str] | None:

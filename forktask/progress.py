@@ -2,7 +2,8 @@
 
 Layout of the 4096 bytes: byte 0 points at the slot that holds the newest report (1 or 2; 0: none
 yet), byte 8 is the flag that asks the task to stop, byte 9 the one by which a loop says that it may
-have gone on since; two slots follow. A slot is a checksum, a head of numbers, the unit and the
+have gone on since; bytes 4 and 12 begin the number of the order that is executed, and of the one that is
+to stop, where a runner executes many; two slots follow. A slot is a checksum, a head of numbers, the unit and the
 message. A write goes to the slot that is not pointed at and moves the pointer last, so that a kill
 in mid-write leaves the report before it. The checksum covers the whole slot: a reader that meets a
 write takes the other slot, never a mixture.
@@ -30,12 +31,15 @@ CANCEL: Final = 8
 """Where the flag is that asks the task to stop; not 0: it was asked."""
 BEHIND: Final = 9
 """Where a loop says that it may have gone on since its last report; not 0: it may."""
+_NUMBER, _STOP = slice(4, 8), slice(12, 16)
 _FIRST, _SECOND = _SLOTS = (16, 2056)
 _SLOT_SIZE = 2040
 _CHECKSUM = struct.Struct("=I")
 _HEAD = struct.Struct("=QdqqHH")
+_COUNT = struct.Struct("=I")
 _BODY = _CHECKSUM.size
 _TEXT = _BODY + _HEAD.size
+_NO_NUMBER = bytes(4)
 _ABSENT = 0x8000
 """Flag in a size: no text at all, which is not the same as an empty one."""
 _ELLIPSIS = "…".encode()
@@ -150,19 +154,52 @@ class Page:
                 return found
         return self._last
 
+    def begin(self, number: int) -> None:
+        """Make the page as new, for the order of this number; in the runner."""
+        memory = self._memory
+        memory[_NUMBER] = _COUNT.pack(number)  # first, so that nobody takes its reports for those of the one before
+        memory[0] = memory[BEHIND] = 0
+        self._texts = _encode(None, None)
+        self._last = None
+
+    def read_of(self, number: int) -> tuple[int, Report] | None:
+        """Return what `read` does, if it is of the order of this number."""
+        found = self.read()
+        return found if self.number == number else None
+
+    def forget(self) -> None:
+        """Forget what was read of an earlier order."""
+        self._last = None
+
+    @property
+    def number(self) -> int:
+        """Of the order that is executed, or was last; 0: the only one, or none yet."""
+        return _number_in(self._memory[_NUMBER])
+
     def clear(self) -> None:
         """Make the page as new, for another attempt; no writer may be left."""
         self._memory[:] = bytes(PAGE_SIZE)
         self._last = None
 
-    def request_cancel(self) -> None:
+    def name_stop(self, number: int) -> None:
+        """Say which order a signal is for that stops a task, since another may be executed by then."""
+        self._memory[_STOP] = _COUNT.pack(number)
+
+    @property
+    def stops_another(self) -> bool:
+        """True if what is to stop is another order than that which is executed."""
+        memory = self._memory
+        return memory[_STOP] not in (memory[_NUMBER], _NO_NUMBER)
+
+    def request_cancel(self, number: int = 0) -> None:
         """Ask the task to stop at its next report."""
+        self.name_stop(number)
         self._memory[CANCEL] = 1
 
     @property
     def cancel_requested(self) -> bool:
         """True once the task was asked to stop."""
-        return self._memory[CANCEL] != 0
+        return self._memory[CANCEL] != 0 and self._memory[_STOP] == self._memory[_NUMBER]
 
     @property
     def may_be_behind(self) -> bool:
@@ -245,6 +282,11 @@ def clean(text: str) -> bytes:
     except UnicodeEncodeError:
         encoded = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
     return encoded.replace(b"\0", _REPLACEMENT) if b"\0" in encoded else encoded
+
+
+def _number_in(data: bytes) -> int:
+    (number,) = _COUNT.unpack(data)
+    return int(number)
 
 
 def _fit(number: int | None) -> int:

@@ -36,6 +36,8 @@ log = logging.getLogger("forktask.runner")
 
 _listens = False
 """True in a runner, and not in what only became ready to be one."""
+_kept: Page | None = None
+"""In a runner that executes many orders: its page, which says which of them is to stop."""
 _stopping = False
 """True when SIGTERM has nothing more to stop: it was heard, or `execute` has returned."""
 _held = threading.local()
@@ -59,21 +61,26 @@ def listen_to_signals() -> None:
 
 def serve(order: Mapping[str, Any], sock: socket.socket, page: Page, context: place.Context) -> NoReturn:
     """Execute one order, send how it went, and end the process; its output is redirected already."""
-    me = os.getpid()
     voice = Voice(sock)
-    last = run(order, lambda word, value: voice.say({"word": word, "value": value}), page, context)
+    voice.say_last(run_here(order, voice, page, context))
+
+
+def keep(page: Page) -> None:
+    """Note that this process executes many orders."""
+    global _kept
+    _kept = page
+
+
+def run_here(order: Mapping[str, Any], voice: Voice, page: Page, context: place.Context) -> dict[str, Any]:
+    """Execute one order in this process alone; return the last word, when all that was printed is on its way."""
+    me = os.getpid()
+    last = run(order, voice.tell, page, context)
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
     if os.getpid() != me:
         _leave_fork(last)
-    try:
-        voice.say(last)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.write(2, f"forktask: {error}; lost is: {json.dumps(last)[:TRACEBACK_LIMIT]}\n".encode())
-        os._exit(1)
-    os._exit(0 if last["word"] == "done" else 1)
+    return last
 
 
 class Voice:
@@ -84,7 +91,7 @@ class Voice:
         self._is_ours = os.fstat(sock.fileno()).st_ino
         self._lock = threading.Lock()
 
-    def say(self, message: dict[str, Any]) -> None:
+    def say(self, message: Mapping[str, Any]) -> None:
         """Send one message.
 
         Raises:
@@ -102,6 +109,24 @@ class Voice:
                 channel.send(self._sock, message)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def tell(self, word: str, value: Any) -> None:
+        """Send a word that is not the last one."""
+        self.say({"word": word, "value": value})
+
+    def say_last(self, last: Mapping[str, Any]) -> NoReturn:
+        """Send the last word, and end the process."""
+        self.say_or_leave(last)
+        os._exit(0 if last["word"] == "done" else 1)
+
+    def say_or_leave(self, last: Mapping[str, Any]) -> None:
+        """Send how an order went; where nobody can hear it, end the process."""
+        try:
+            self.say(last)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.write(2, f"forktask: {error}; lost is: {json.dumps(last)[:TRACEBACK_LIMIT]}\n".encode())
+            os._exit(1)
 
 
 def run(
@@ -188,7 +213,7 @@ def wait_for_debugger() -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     """SIGTERM: raise in `execute`, once; before that it kills, as it would without us; who is done sends its word."""
     global _stopping
-    if _stopping:
+    if _stopping or (_kept is not None and _kept.stops_another):
         return
     if current.live() is None:
         signal.signal(number, signal.SIG_DFL)

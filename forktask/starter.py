@@ -24,7 +24,7 @@ from forktask.start.inline import Inline
 from forktask.start.waiting import UNHEARD
 from forktask.states import Cause, StartMethod, State
 from forktask.store import Placed
-from forktask.supervisor.charge import Order
+from forktask.supervisor.order import Order
 
 log = logging.getLogger("forktask.runtime")
 

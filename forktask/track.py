@@ -39,6 +39,7 @@ class Bar:
         self.report: Fields = (None, None, None, None, None)
         self.owner: Track[Any] | None = None
         self.memory = page.memory
+        self._page = page
         self.publish = page.write if on_progress is None else _told(page, on_progress)
         self._ahead: dict[Track[Any], None] = {}
         self.low = 0.0
@@ -47,7 +48,7 @@ class Bar:
 
     def stop_if_asked(self) -> None:
         """Raise TaskStopped once the task was asked to stop."""
-        if self.memory[CANCEL]:
+        if self.memory[CANCEL] and self._page.cancel_requested:
             raise TaskStopped("cancelled")
 
     def set_ahead(self, loop: Track[Any], is_ahead: bool) -> None:

@@ -25,7 +25,7 @@ LAYERS = (
     "store",
     "application host descriptors memory",
     "descriptors memory forks process usage",
-    "channel capture place proof forecast rehearsal current lastword runner birth supervisor start spawned",
+    "channel capture place proof forecast rehearsal current lastword runner kept birth supervisor start spawned",
     "options call starter runtime entries",
     "operations status configured declaration task",
     "cli __main__",

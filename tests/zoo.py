@@ -7,6 +7,7 @@ import ctypes
 import io
 import logging
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -612,3 +613,29 @@ class OftenKilledTask(Task):
         time.sleep(0.1)
         note(status.settings["notes"], f"end {status.id} {status.attempt}")
         return status.attempt
+
+
+@task
+def tell_process(status: LiveStatus) -> list[Any]:
+    """Say, and print, who runs it; leave what is in `leave` behind: a thread, a program, a seed, a signal handler."""
+    leave = status.settings.get("leave")
+    print("of", status.settings.get("n"), end="" if leave == "line" else "\n", flush=leave != "buffer")
+    if leave == "thread":
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    elif leave == "program":
+        subprocess.Popen(["sleep", "600"])
+    elif leave == "seed":
+        random.seed(1)
+    elif leave == "handler":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif leave == "sentence":
+        status.update(33, "said", unit="words")
+    return [os.getpid(), random.random()]
+
+
+@task
+def burn(status: LiveStatus) -> None:
+    """Take so many `seconds` of the processor."""
+    until = time.process_time() + status.settings["seconds"]
+    while time.process_time() < until:
+        pass

@@ -38,6 +38,10 @@ class Share(click.ParamType[tuple[str, int]]):
 @click.command()
 @click.option("queues", "--queue", "-q", type=Share(), multiple=True, help="Take from it; may be given again.")
 @click.option("--processes", type=click.IntRange(1, 10_000), default=os.cpu_count(), show_default="one for each core")
+@click.option(
+    "--tasks-per-runner", type=click.IntRange(1), default=1, show_default=True,
+    help="Execute so many short tasks in one process, one after the other.",
+)  # fmt: skip
 @click.option("--ignore", metavar="TASK", multiple=True, help="Leave this task alone; may be given again.")
 @click.option("--once", is_flag=True, help="Take one batch, at most as many as there are processes, and end: for cron.")
 @click.option("--drain", is_flag=True, help="End when nothing is due.")

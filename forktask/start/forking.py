@@ -9,7 +9,7 @@ from forktask import clock, forks, native, place, process
 from forktask.config import Settings
 from forktask.errors import LaunchError
 from forktask.supervisor.boot import serve_forked
-from forktask.supervisor.charge import Order
+from forktask.supervisor.order import Order
 
 MOMENT = 0.001
 MOMENTS = 50

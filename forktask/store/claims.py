@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, literal_column, select, update
+from sqlalchemy import Select, bindparam, case, func, literal_column, select, update
 
 from forktask import clock
 from forktask.identity import Identity
 from forktask.rows import Claim, StatusRow
 from forktask.states import Cause, State
 from forktask.store import conditions
-from forktask.store.conditions import given, one_of, padded
+from forktask.store.conditions import given, one_of, padded, padded_size
 from forktask.store.database import Database
 from forktask.store.statements import Statement
 from forktask.tables import STATUS
@@ -29,7 +30,7 @@ class Claims:
     database: Database
 
     def claim(self, claims: Sequence[Claim]) -> list[StatusRow]:
-        """Mark rows as running under a supervisor, all in one transaction.
+        """Mark rows as running under a supervisor, all in one transaction; those of one runner in one statement.
 
         Returns:
             Those that were still waiting, as they are now; without those that somebody else claimed, cancelled or
@@ -37,11 +38,10 @@ class Claims:
         """
         if not claims:
             return []
-        now = clock.now()
-        values = [_claim_values(claim, now) for claim in sorted(claims, key=lambda claim: claim.status_id)]
+        shares = _by_runner(claims, clock.now())
         work = self._claim_returning if self.database.has_returning else self._claim_locked
-        is_one_statement = self.database.has_returning and len(values) == 1
-        rows = self.database.run(lambda cursor: work(cursor, values), transaction=not is_one_statement)
+        is_one_statement = self.database.has_returning and len(shares) == 1
+        rows = self.database.run(lambda cursor: work(cursor, shares), transaction=not is_one_statement)
         return [StatusRow._make(row) for row in rows]
 
     def warm_up(self) -> None:
@@ -54,38 +54,45 @@ class Claims:
 
     def _prepare_claims(self, counts: Collection[int]) -> None:
         """Compile what `claim` runs for about so many rows."""
-        if self.database.has_returning:
-            self.database.compiled(update_claimed, self.database.kind == "postgresql")
-            return
-        self.database.compiled(update_free)
         for count in counts:
-            self.database.compiled(select_free, count)
-            self.database.compiled(select_by_ids, count)
+            if self.database.has_returning:
+                self.database.compiled(update_claimed, count, self.database.kind == "postgresql")
+            else:
+                self.database.compiled(select_free, count)
+                self.database.compiled(update_free, count)
+                self.database.compiled(select_by_ids, count)
 
-    def _claim_returning(self, cursor: Any, values: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-        statement = self.database.compiled(update_claimed, self.database.kind == "postgresql")
-        return statement.rows_each(cursor, values)
+    def _claim_returning(self, cursor: Any, shares: list[_Share]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        for size, same in groupby(shares, key=_padded_size):
+            statement = self.database.compiled(update_claimed, size, self.database.kind == "postgresql")
+            rows += statement.rows_each(cursor, [_claim_values(share) for share in same])
+        return rows
 
-    def _claim_locked(self, cursor: Any, values: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    def _claim_locked(self, cursor: Any, shares: list[_Share]) -> list[tuple[Any, ...]]:
         """Claim where UPDATE has no RETURNING: lock what is free, change it, then read it."""
-        ids = padded("id", [one["status_id"] for one in values])
+        ids = padded("id", sorted(status_id for share in shares for status_id in share.ids))
         free = {row[0] for row in self.database.compiled(select_free, len(ids)).rows(cursor, ids)}
         if not free:
             return []
-        mine = [one for one in values if one["status_id"] in free]
-        self.database.compiled(update_free).change_each(cursor, mine)
+        for share in shares:
+            if mine := [status_id for status_id in share.ids if status_id in free]:
+                values = _claim_values(share._replace(ids=mine))
+                self.database.compiled(update_free, _padded_size(share._replace(ids=mine))).change(cursor, values)
         ids = padded("id", sorted(free))
         return self.database.compiled(select_by_ids, len(ids)).rows(cursor, ids)
 
-    def release(self, status_id: UUID, attempt: int) -> bool:
+    def release(self, status_id: UUID, attempt: int, supervisor_id: UUID) -> bool:
         """Give back a claimed row of which nothing ran yet: it waits again, at the same attempt.
 
         If a cancel was asked for meanwhile, that is what it gets.
 
         Returns:
-            False if this attempt is no longer under way.
+            False if this attempt is not under way with this supervisor: released before, another may have it by now.
         """
-        values = {"status_id": status_id, "this_attempt": attempt, "now": clock.now()}
+        values = {
+            "status_id": status_id, "this_attempt": attempt, "supervisor_id": supervisor_id, "now": clock.now(),
+        }  # fmt: skip
 
         def work(cursor: Any) -> bool:
             if self.database.compiled(update_released).change(cursor, values):
@@ -95,15 +102,37 @@ class Claims:
         return self.database.run(work, transaction=True)
 
 
-def _claim_values(claim: Claim, now: datetime) -> dict[str, Any]:
+class _Share(NamedTuple):
+    """What one runner is to have."""
+
+    supervisor_id: UUID
+    runner: Identity
+    ids: list[UUID]
+    now: datetime
+
+
+def _by_runner(claims: Sequence[Claim], now: datetime) -> list[_Share]:
+    """Return what each runner is to have, by the number of rows."""
+    shares: dict[tuple[UUID, Identity], _Share] = {}
+    for claim in sorted(claims, key=lambda claim: claim.status_id):
+        key = (claim.supervisor_id, claim.runner)
+        shares.setdefault(key, _Share(*key, [], now)).ids.append(claim.status_id)
+    return sorted(shares.values(), key=_padded_size)
+
+
+def _padded_size(share: _Share) -> int:
+    return padded_size(len(share.ids))
+
+
+def _claim_values(share: _Share) -> dict[str, Any]:
     return {
-        "status_id": claim.status_id,
-        "supervisor_id": claim.supervisor_id,
-        "runner_boot_id": claim.runner.boot_id,
-        "runner_pid_namespace": claim.runner.pid_namespace,
-        "runner_pid": claim.runner.pid,
-        "runner_start_ticks": claim.runner.start_ticks,
-        "now": now,
+        "supervisor_id": share.supervisor_id,
+        "runner_boot_id": share.runner.boot_id,
+        "runner_pid_namespace": share.runner.pid_namespace,
+        "runner_pid": share.runner.pid,
+        "runner_start_ticks": share.runner.start_ticks,
+        "now": share.now,
+        **padded("id", share.ids),
     }
 
 
@@ -124,17 +153,16 @@ def _claimed() -> dict[str, Any]:
     }
 
 
-def update_claimed(skip_locked: bool) -> Statement:
-    """Claim one row and return it; on PostgreSQL past a row that another claims at this moment."""
-    free = (conditions.THIS, conditions.QUEUED, conditions.NOT_CANCELLED)
+def update_claimed(ids: int, skip_locked: bool) -> Statement:
+    """Claim rows for one runner and return them; on PostgreSQL past those that another claims at this moment."""
     statement = update(STATUS).values(_claimed()).returning(*STATUS.c)
-    if not skip_locked:
-        return statement.where(*free)
-    locked = select(STATUS.c.id).where(*free).with_for_update(skip_locked=True).scalar_subquery()
-    return statement.where(STATUS.c.id == locked)
+    if skip_locked:
+        # As an array, and not IN, so that it is asked for once, before anything is changed.
+        return statement.where(STATUS.c.id == func.any(func.array(select_free(ids).scalar_subquery())))
+    return statement.where(STATUS.c.id.in_(one_of("id", ids)), conditions.QUEUED, conditions.NOT_CANCELLED)
 
 
-def select_free(ids: int) -> Statement:
+def select_free(ids: int) -> Select[Any]:
     """Lock rows that still wait."""
     return (
         select(STATUS.c.id)
@@ -143,9 +171,9 @@ def select_free(ids: int) -> Statement:
     )
 
 
-def update_free() -> Statement:
-    """Claim one row that is locked."""
-    return update(STATUS).values(_claimed()).where(conditions.THIS)
+def update_free(ids: int) -> Statement:
+    """Claim rows that are locked."""
+    return update(STATUS).values(_claimed()).where(STATUS.c.id.in_(one_of("id", ids)))
 
 
 def select_by_ids(ids: int) -> Statement:
@@ -164,15 +192,15 @@ def update_released() -> Statement:
             updated_at=now(),
             **conditions.NO_RUNNER,
         )
-        .where(conditions.THIS_ATTEMPT, conditions.UNDER_WAY, conditions.NOT_CANCELLED)
+        .where(*_mine(), conditions.NOT_CANCELLED)
     )
 
 
 def update_released_cancelled() -> Statement:
     """Give back one row that was cancelled after it had been claimed."""
     end = {"state": State.CANCELLED, "cause": Cause.CANCELLED, "error": CANCELLED_WAITING, "finished_at": now()}
-    return (
-        update(STATUS)
-        .values(**end, started_at=None, updated_at=now(), **conditions.NO_RUNNER)
-        .where(conditions.THIS_ATTEMPT, conditions.UNDER_WAY)
-    )
+    return update(STATUS).values(**end, started_at=None, updated_at=now(), **conditions.NO_RUNNER).where(*_mine())
+
+
+def _mine() -> tuple[Any, ...]:
+    return (conditions.THIS_ATTEMPT, conditions.UNDER_WAY, STATUS.c.supervisor_id == given("supervisor_id"))

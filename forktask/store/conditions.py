@@ -62,8 +62,12 @@ def one_of(name: str, count: int) -> list[BindParameter[Any]]:
 
 def padded(name: str, values: list[Any]) -> dict[str, Any]:
     """Return the values for `one_of`, the last repeated to a power of two, so that few statements are compiled."""
-    count = 1 << (len(values) - 1).bit_length()
-    return {f"{name}_{number}": values[min(number, len(values) - 1)] for number in range(count)}
+    return {f"{name}_{number}": values[min(number, len(values) - 1)] for number in range(padded_size(len(values)))}
+
+
+def padded_size(count: int) -> int:
+    """Return how many values `padded` makes of so many."""
+    return 1 << (count - 1).bit_length()
 
 
 def has_key(kind: str) -> ColumnElement[bool]:

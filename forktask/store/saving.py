@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -52,44 +53,66 @@ class Saving:
         def work(cursor: Any) -> set[UUID]:
             counts = self.database.compiled(update_sample).change_each(cursor, changes) if changes else []
             missed = {values["status_id"] for values, count in zip(changes, counts, strict=True) if not count}
-            missed.update(end.status_id for end in closing if not self._end(cursor, end))
+            missed.update(self._end(cursor, closing))
             gone = [end.status_id for end in closing if end.deletes]
             if log:
                 rows = [row._asdict() for row in log if row.status_id not in gone]
-                self.database.compiled(insert_once, LOG, self.database.kind).change_each(cursor, rows)
+                self.database.compiled(insert_once, LOG, self.database.kind).change_many(cursor, rows)
             for status_id in gone:
                 self._delete(cursor, status_id)
             return missed
 
         return self.database.run(work, transaction=True)
 
-    def _end(self, cursor: Any, end: End) -> bool:
-        """Write one end and its attempt; return False if the attempt was not under way."""
-        if not self._update_end(cursor, end):
-            cancelled = replace(
-                end,
-                state=State.CANCELLED,
-                cause=Cause.CANCELLED,
-                error=sentence(Cause.CANCELLED),
-                run_after=None,
-                counts=True,
-            )
-            if end.state is not State.QUEUED or not self._update_end(cursor, cancelled):
-                values = {"status_id": end.status_id, "this_attempt": end.attempt, "supervisor_id": end.supervisor_id}
-                return bool(self.database.compiled(select_own_attempt).rows(cursor, values))
-            end = cancelled
-        self.database.compiled(insert_once, ATTEMPT, self.database.kind).change(cursor, _attempt_values(end))
-        return True
+    def _end(self, cursor: Any, ends: Sequence[End]) -> list[UUID]:
+        """Write ends and their attempts, as many as can be in one statement.
+
+        Returns:
+            The ids of those whose attempt was not under way.
+        """
+        written: list[End] = []
+        refused: list[End] = []
+        missed: list[UUID] = []
+        for kind, same in groupby(sorted(ends, key=_kind_of), key=_kind_of):
+            alike = list(same)
+            statement = self.database.compiled(update_end, *kind)
+            counts = statement.change_each(cursor, [_end_values(end) for end in alike])
+            for end, count in zip(alike, counts, strict=True):
+                (written if count else refused).append(end)
+        for end in refused:
+            if (cancelled := self._end_cancelled(cursor, end)) is not None:
+                written.append(cancelled)
+            elif not self._is_written(cursor, end):
+                missed.append(end.status_id)
+        if written:
+            attempts = [_attempt_values(end) for end in written]
+            self.database.compiled(insert_once, ATTEMPT, self.database.kind).change_many(cursor, attempts)
+        return missed
+
+    def _end_cancelled(self, cursor: Any, end: End) -> End | None:
+        """Cancel what was asked to cancel when it was to be run again; return None if it was not."""
+        if end.state is not State.QUEUED:
+            return None
+        cancelled = replace(
+            end,
+            state=State.CANCELLED,
+            cause=Cause.CANCELLED,
+            error=sentence(Cause.CANCELLED),
+            run_after=None,
+            counts=True,
+        )
+        changed = self.database.compiled(update_end, *_kind_of(cancelled)).change(cursor, _end_values(cancelled))
+        return cancelled if changed else None
+
+    def _is_written(self, cursor: Any, end: End) -> bool:
+        values = {"status_id": end.status_id, "this_attempt": end.attempt, "supervisor_id": end.supervisor_id}
+        return bool(self.database.compiled(select_own_attempt).rows(cursor, values))
 
     def _delete(self, cursor: Any, status_id: UUID) -> None:
         """Delete what completed, and what belongs to it."""
         if self.database.compiled(delete_completed).change(cursor, {"status_id": status_id}):
             for table in (ATTEMPT, LOG):
                 self.database.compiled(delete_parts, table).change(cursor, {"status_id": status_id})
-
-    def _update_end(self, cursor: Any, end: End) -> bool:
-        statement = self.database.compiled(update_end, end.state, end.last is not None, end.run_after is not None)
-        return statement.change(cursor, _end_values(end)) > 0
 
     def requests(self, ids: Collection[UUID]) -> list[Request]:
         """Return what people asked of these rows, and whose they are now."""
@@ -111,8 +134,13 @@ def _sample_values(sample: Sample) -> dict[str, Any]:
     return values | {"this_attempt": sample.attempt, "now": clock.now()}
 
 
+def _kind_of(end: End) -> tuple[State, bool, bool]:
+    """Return what tells which statement writes an end."""
+    return end.state, end.last is not None, end.run_after is not None
+
+
 def _end_values(end: End) -> dict[str, Any]:
-    names = ("status_id", "cause", "error", "reference", "result", "finished_at")
+    names = ("status_id", "cause", "error", "reference", "result", "started_at", "finished_at")
     values = {name: getattr(end, name) for name in names}
     if end.run_after is not None:
         values["microseconds"] = ago(end.run_after)
@@ -149,6 +177,8 @@ def update_end(state: State, has_last: bool, is_later: bool) -> Statement:
         values["max_attempts"] = STATUS.c.max_attempts + bindparam("uncounted", type_=STATUS.c.max_attempts.type)
     else:
         values |= {"result": given("result"), "finished_at": given("finished_at")}
+        # A runner that is kept for many tasks has their rows before it begins them.
+        values["started_at"] = func.coalesce(given("started_at"), STATUS.c.started_at)
     if state is State.COMPLETED:
         values["percent"] = 100.0
         values["message"] = func.coalesce(values.get("message", STATUS.c.message), COMPLETED)

@@ -82,6 +82,12 @@ class Compiled:
         self._constants: dict[str, Any] = {}
         for name in dict.fromkeys(compiled.positiontup or compiled.binds):
             self._add_bind(name, compiled.binds[name], dialect)
+        order = self._order or ()
+        self._fixed = [self._constants.get(name) for name in order]
+        processors_of = dict(self._binds)
+        self._places = [
+            (number, name, processors_of[name]) for number, name in enumerate(order) if name in processors_of
+        ]
         columns = compiled.statement.exported_columns if _returns_rows(statement) else ()  # type: ignore[union-attr]
         processors = [_result_processor(column.type, dialect) for column in columns]
         self._results = [(number, process) for number, process in enumerate(processors) if process is not None]
@@ -96,9 +102,15 @@ class Compiled:
 
     def parameters(self, values: Values) -> Any:
         """Return `values` as the driver takes them."""
-        bound = {name: process(values[name]) if process else values[name] for name, process in self._binds}
-        bound.update(self._constants)
-        return bound if self._order is None else [bound[name] for name in self._order]
+        if self._order is None:
+            bound = {name: process(values[name]) if process else values[name] for name, process in self._binds}
+            bound.update(self._constants)
+            return bound
+        found = self._fixed.copy()
+        for number, name, process in self._places:
+            value = values[name]
+            found[number] = process(value) if process and value is not None else value
+        return found
 
     def change(self, cursor: Any, values: Values) -> int:
         """Run it; return how many rows it changed."""
@@ -111,6 +123,11 @@ class Compiled:
             return [self.change(cursor, values) for values in many]
         return [cursor.rowcount for _ in self._pipeline(cursor, many)]
 
+    def change_many(self, cursor: Any, many: Sequence[Values]) -> None:
+        """Run it for each of `many`, as fast as the driver can, which does not say how many rows each changed."""
+        if many:
+            self._execute_many(cursor, (self.parameters(values) for values in many))
+
     def change_all(self, cursor: Any, shared: Values, each: Iterable[Values]) -> None:
         """Run it for many values that have much in common, as fast as the driver can."""
         same = {name: process(shared[name]) if process else shared[name] for name, process in self._binds}
@@ -121,9 +138,11 @@ class Compiled:
             for values in each
         )
         order = self._order
-        many = list(bound) if order is None else [[one[name] for name in order] for one in bound]
+        self._execute_many(cursor, bound if order is None else ([one[name] for name in order] for one in bound))
+
+    def _execute_many(self, cursor: Any, many: Iterable[Any]) -> None:
         try:
-            cursor.executemany(self.sql, many)
+            cursor.executemany(self.sql, list(many))
         except WRONG_VALUE as error:
             raise StoreRefusedError(f"{type(error).__name__}: {error}") from error
 

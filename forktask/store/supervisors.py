@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, bindparam, exists, func, null, or_, select, update
+from sqlalchemy import BigInteger, bindparam, distinct, exists, func, literal_column, null, or_, select, update
 
 from forktask.rows import StatusRow, SupervisorRow
 from forktask.store import conditions
@@ -15,6 +15,8 @@ from forktask.store.statements import Statement, database_now
 from forktask.tables import STATUS, SUPERVISOR
 
 EMBEDDED = "embedded"
+MOST_PIDS = 2**22
+"""Linux has no pid above it."""
 
 
 class Supervisors:
@@ -82,7 +84,7 @@ class Supervisors:
         return [StatusRow._make(row) for row in rows]
 
     def count_running(self, boot_id: str) -> int:
-        """Return how many attempts are under way on this boot of this host, or about to be, by start method `fork`."""
+        """Return how many runners have rows on this boot of this host, those about to by start method `fork` too."""
         values = {"boot_id": boot_id}
         rows = self.database.rows(select_running_count, values=values)
         return int(rows[0][0])
@@ -163,6 +165,13 @@ def select_under_way(of_others: bool) -> Statement:
 
 
 def select_running_count() -> Statement:
-    """How many attempts are under way on a boot, those too whose process was forked and has not claimed yet."""
+    """How many runners have rows on a boot, those too that were forked and have not claimed yet.
+
+    A runner that is kept for many tasks has more than one row.
+    """
     here = STATUS.c.runner_boot_id == bindparam("boot_id", type_=STATUS.c.runner_boot_id.type)
-    return select(func.count()).where(conditions.LIVE, conditions.UNDER_WAY | conditions.QUEUED, here)
+    runner = STATUS.c.runner_start_ticks * literal_column(str(MOST_PIDS)) + STATUS.c.runner_pid
+    without = func.count() - func.count(runner)
+    return select(func.count(distinct(runner)) + without).where(
+        conditions.LIVE, conditions.UNDER_WAY | conditions.QUEUED, here
+    )

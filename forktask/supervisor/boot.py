@@ -17,8 +17,8 @@ from forktask.rows import SupervisorRow, new_id
 from forktask.states import StartMethod
 from forktask.store import Store
 from forktask.supervisor.address import Address
-from forktask.supervisor.charge import Order
 from forktask.supervisor.loop import Supervisor
+from forktask.supervisor.order import Order
 from forktask.supervisor.preload import Preloaded, freeze, loaded_here, preload
 from forktask.supervisor.worker import Worker, WorkerOptions
 

@@ -1,4 +1,4 @@
-"""One runner under watch: a spare until it has a row."""
+"""The process of a runner, and what it is charged with: nothing while it is a spare, then a row."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from forktask import clock, memory, process
@@ -20,60 +19,20 @@ from forktask.phases import Phase
 from forktask.progress import Page, Report
 from forktask.rows import Sample, StatusRow
 from forktask.runner import ASKED
-from forktask.states import Cause, StartMethod
+from forktask.states import Cause
+from forktask.supervisor.order import Order
+from forktask.supervisor.stop import Stop
 
 log = logging.getLogger("forktask.supervisor")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is to be started: the row, and what only its starter knows.
-
-    Attributes:
-        module: Where the caller has the task; empty if the order comes from the table.
-        shell: Shell arguments; the reason for start method `spawn`.
-        private: Private arguments; never leave the memory of the processes they are handed to.
-        found: It was found in the table, where it was its turn.
-        not_before: Monotonic time of the next attempt, for orders kept here during a backoff.
-    """
-
-    id: str
-    task: str
-    module: str = ""
-    start_method: StartMethod | None = None
-    shell: tuple[str, ...] = ()
-    private: dict[str, Any] = field(default_factory=dict)
-    bound: bool = False
-    found: bool = False
-    not_before: float = 0.0
-
-    @classmethod
-    def of_message(cls, message: list[Any]) -> Order:
-        """Return what a web process orders: `["start", id, task, arguments]`."""
-        arguments = message[3] if len(message) > 3 else {}
-        method = arguments.get("start_method")
-        return cls(
-            id=message[1],
-            task=message[2],
-            module=arguments.get("module", ""),
-            start_method=StartMethod(method) if method else None,
-            shell=tuple(arguments.get("shell", ())),
-            private=arguments.get("private", {}),
-            bound=bool(arguments.get("bound")),
-        )
+KILLS_AGE = 1.0
+"""Seconds for which the number of processes that were killed for memory is taken as it was read: reading costs more
+than a small task."""
 
 
-@dataclass(slots=True)
-class Stop:
-    """How a runner is being ended: ask, SIGTERM after a grace, SIGKILL after another."""
-
-    cause: Cause
-    next_step_at: float
-    steps: list[Callable[[], None]]
-
-
-class Charge:
-    """A runner and all that its supervisor holds of it."""
+class Runner:
+    """A process that executes one order, or one after the other, and what connects us with it."""
 
     def __init__(self, *, pid: int, page: Page, channel: Channel, output: OutputReader, forked: bool) -> None:
         self.pid = pid
@@ -83,6 +42,40 @@ class Charge:
         self.page = page
         self.channel = channel
         self.output = output
+        self.charge: Charge | None = None
+        """What it executes; None: it waits for an order."""
+        self.was_signalled = False
+        """We have sent it a signal that ends it."""
+        self._kills, self._kills_until = 0, 0.0
+
+    def memory_kills(self) -> int:
+        """Return how many processes the kernel had killed for memory about now."""
+        if (now := clock.monotonic()) >= self._kills_until:
+            self._kills, self._kills_until = memory.out_of_memory_kills(), now + KILLS_AGE
+        return self._kills
+
+    def close(self) -> None:
+        """Give back the descriptors and the page; after it was reaped."""
+        os.close(self.pidfd)
+        self.channel.close()
+        self.output.close()
+        self.page.close()
+
+
+class Charge:
+    """One attempt, or none yet, and all that the supervisor holds of it and of its runner.
+
+    Args:
+        number: Of the order, in a runner that executes many.
+    """
+
+    def __init__(self, runner: Runner, number: int = 0) -> None:
+        self.runner = runner
+        self.number = number
+        self.pid = runner.pid
+        self.identity = runner.identity
+        self.page = runner.page
+        self.output = runner.output
         self.row: StatusRow | None = None
         self.order: Order | None = None
         self.definition: TaskDefinition | None = None
@@ -101,49 +94,73 @@ class Charge:
         self.deadline: float | None = None
         self.memory_kills = 0
 
-    def begin(self, row: StatusRow, order: Order, definition: TaskDefinition) -> None:
-        """Hand the claimed row to the runner: from here on it is no spare."""
+    def take(self, row: StatusRow, order: Order, definition: TaskDefinition) -> dict[str, Any]:
+        """Be charged with a claimed row; return what its runner has to know."""
         self.row, self.order, self.definition = row, order, definition
-        self.begun_at = clock.monotonic()
-        if definition.timeout is not None:
-            self.deadline = clock.monotonic() + definition.timeout
-        self.channel.post(
-            {
-                "id": str(row.id),
-                "task": row.task,
-                "settings": row.settings,
-                "attempt": row.attempt,
-                "checkpoint": row.checkpoint,
-                "shell": order.shell,
-                "private": order.private,
-            }
-        )
-        self.memory_kills = memory.out_of_memory_kills()  # reading it takes longer than sending
-        log.info("started task=%s id=%s attempt=%d pid=%d", row.task, row.id, row.attempt, self.pid)
+        return {
+            "id": str(row.id),
+            "task": row.task,
+            "settings": row.settings,
+            "attempt": row.attempt,
+            "checkpoint": row.checkpoint,
+            "shell": order.shell,
+            "private": order.private,
+        }
 
-    def hear(self) -> None:
-        """Take in what the runner has sent."""
-        for message in self.channel.messages():
-            word = message.get("word") if isinstance(message, dict) else None
-            if word is None:
-                log.warning("pid=%d said what no runner says", self.pid)
-            elif word == "warning":
-                self.warnings[WARNING_LIMIT - 1 :] = [message["value"]]
-                self.unwritten.add("warnings")
-            elif word == "phases":
-                self.phases = message["value"]
-                self.unwritten.add("phases")
-            elif word == "checkpoint":
-                self.checkpoint = message["value"]
-                self.unwritten.add("checkpoint")
-            else:
-                self.last_word = message
+    def begin(self) -> None:
+        """Note that the runner begins with the row now."""
+        assert self.row is not None and self.definition is not None
+        self.runner.charge = self
+        self.page.forget()
+        self.begun_at = clock.monotonic()
+        if self.definition.timeout is not None:
+            self.deadline = self.begun_at + self.definition.timeout
+        self.memory_kills = self.runner.memory_kills()
+        log.info("started task=%s id=%s attempt=%d pid=%d", self.row.task, self.row.id, self.row.attempt, self.pid)
+
+    def note(self, message: Any) -> None:
+        """Take in one message of the runner."""
+        word = message.get("word") if isinstance(message, dict) else None
+        if word is None:
+            log.warning("pid=%d said what no runner says", self.pid)
+        elif word == "warning":
+            self.warnings[WARNING_LIMIT - 1 :] = [message["value"]]
+            self.unwritten.add("warnings")
+        elif word == "phases":
+            self.phases = message["value"]
+            self.unwritten.add("phases")
+        elif word == "checkpoint":
+            self.checkpoint = message["value"]
+            self.unwritten.add("checkpoint")
+        else:
+            self.last_word = message
+
+    @property
+    def is_over(self) -> bool:
+        """True when its runner executes another order by now, or none yet: its end is on its way."""
+        return self.page.number != self.number
+
+    @property
+    def goes_on(self) -> bool:
+        """True after the last word of an attempt whose runner goes on to the next one."""
+        return self.last_word is not None and bool(self.last_word.get("goes_on"))
+
+    def _report(self) -> tuple[int, Report] | None:
+        """Return what was reported last; what a runner reports that executes many may be of another row by now."""
+        if not self.number:
+            return self.page.read()
+        if self.last_word is None:
+            return self.page.read_of(self.number)
+        told = self.last_word.get("report")
+        return (0, Report(*told)) if told is not None else None
 
     def sample(self, *, always: bool = False) -> tuple[int, Sample] | None:
         """Return the version of the page and what changed since the last write, or None."""
         if self.row is None:
             return None
-        found = self.page.read()
+        if self.is_over and not always:
+            return None
+        found = self._report()
         version, report = found if found is not None else (0, None)
         if version == self.seen_version and not self.unwritten and not always:
             return None
@@ -176,14 +193,23 @@ class Charge:
     @property
     def active_seconds(self) -> float:
         """How long the attempt has run, paused time left out."""
+        if self.last_word is not None and "seconds" in self.last_word:
+            return max(0.0, float(self.last_word["seconds"]) - self.paused_seconds)
         until = clock.monotonic() if self.paused_at is None else self.paused_at
         return until - self.begun_at - self.paused_seconds
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it began: where a runner is kept, that is later than its claim."""
+        if not self.number:
+            return self.row.started_at if self.row is not None else None
+        return clock.after(-self.active_seconds - self.paused_seconds if self.begun_at else 0.0)
 
     def ask_if_silent(self) -> None:
         """Ask the runner if it has said nothing new while a loop of its may have gone on."""
         if self.row is None or self.paused_at is not None or not self.page.may_be_behind:
             return
-        found = self.page.read()
+        found = self._report()
         if found is not None and found[0] == self.seen_version:
             with contextlib.suppress(OSError):  # no descriptor left: it is asked again at the next sample
                 process.send_signal(self.identity, ASKED)
@@ -200,23 +226,30 @@ class Charge:
         log.info("stopping task=%s id=%s pid=%d cause=%s", self.row.task, self.row.id, self.pid, cause)
         steps = [self._terminate, self.kill]
         if cause is Cause.CANCELLED and self.paused_at is None:
-            steps.insert(0, self.page.request_cancel)
+            steps.insert(0, lambda: self.page.request_cancel(self.number))
         self.stop = Stop(cause, clock.monotonic(), steps)
         self.advance_stop(grace)
 
     def advance_stop(self, grace: float) -> None:
         """Take the next step if its time has come."""
-        stop = self.stop
-        while stop is not None and stop.steps and clock.monotonic() >= stop.next_step_at:
-            stop.steps.pop(0)()
-            stop.next_step_at = clock.monotonic() + grace
+        if self.stop is not None and self.is_over:
+            self.stop.wait()
+        elif self.stop is not None:
+            self.stop.advance(grace)
 
     def _terminate(self) -> None:
-        process.signal_own_group(self.pid, signal.SIGTERM, signal.SIGCONT)
+        self.page.name_stop(self.number)
+        self._signal(signal.SIGTERM, signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL the whole group, at once."""
-        process.signal_own_group(self.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, *numbers: int) -> None:
+        """Signal the whole group, unless its runner executes another order by now: then our end is on its way."""
+        if not self.is_over:
+            self.runner.was_signalled = True
+            process.signal_own_group(self.pid, *numbers)
 
     def give_up(self) -> None:
         """Kill the runner of an attempt that is no longer ours; nothing of it is written."""
@@ -227,6 +260,8 @@ class Charge:
 
     def pause(self) -> None:
         """Stop the whole group; the time does not count for the timeout."""
+        if self.is_over:
+            return
         self.paused_at = clock.monotonic()
         self.unwritten.add("active_seconds")
         process.signal_own_group(self.pid, signal.SIGSTOP)
@@ -252,10 +287,3 @@ class Charge:
     def is_late(self) -> bool:
         """True once the task's timeout has passed."""
         return self.deadline is not None and self.paused_at is None and clock.monotonic() >= self.deadline
-
-    def close(self) -> None:
-        """Give back the descriptors and the page; after it was reaped."""
-        os.close(self.pidfd)
-        self.channel.close()
-        self.output.close()
-        self.page.close()

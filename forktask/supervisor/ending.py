@@ -35,7 +35,7 @@ class Circumstances:
 
 def conclude(charge: Charge, exit: Exit, store: Store) -> End:
     """Return the end of an attempt whose process is over, whatever came from it."""
-    kills = memory.out_of_memory_kills()
+    kills = charge.memory_kills if charge.goes_on else memory.out_of_memory_kills()
     try:
         earlier = _memory_attempts(charge, store) if cause_of(charge, exit, kills) is Cause.OUT_OF_MEMORY else 0
         return end_of(charge, exit, Circumstances(kills, earlier))
@@ -95,7 +95,7 @@ def end_of(charge: Charge, exit: Exit, circumstances: Circumstances) -> End:
         last=last[1] if last else None,
         supervisor_id=row.supervisor_id,
         pid=charge.pid,
-        started_at=row.started_at,
+        started_at=charge.started_at,
         finished_at=clock.now(),
         error_class=word.get("class"),
         traceback=word.get("traceback"),
@@ -121,7 +121,7 @@ def bare_end(charge: Charge, exit: Exit) -> End:
         reference=new_reference(),
         supervisor_id=charge.row.supervisor_id,
         pid=charge.pid,
-        started_at=charge.row.started_at,
+        started_at=charge.started_at,
         finished_at=clock.now(),
         exit_code=exit.exit_code,
         signal=exit.signal,

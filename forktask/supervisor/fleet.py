@@ -7,7 +7,7 @@ import logging
 import os
 import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from functools import partial
 from uuid import UUID
@@ -22,9 +22,10 @@ from forktask.errors import StoreError
 from forktask.host import descent
 from forktask.progress import Page
 from forktask.store import Store
-from forktask.supervisor.charge import Charge, Order
+from forktask.supervisor.charge import Charge, Runner
 from forktask.supervisor.ends import Ends
 from forktask.supervisor.nursery import Nursery
+from forktask.supervisor.order import Order
 from forktask.supervisor.preload import Preloaded, dispose_engines, freeze, import_module, running_threads
 
 log = logging.getLogger("forktask.supervisor")
@@ -39,7 +40,7 @@ class Fleet:
 
     Args:
         supervisor_id: What runners, and all that descends from them, show as theirs.
-        watch: Called with each new charge, so that the loop hears of it.
+        watch: Called with each new runner, so that the loop hears of it.
         selector: Of the loop that hears the nursery; without it the supervisor itself forks.
     """
 
@@ -50,7 +51,7 @@ class Fleet:
         store: Store,
         preloaded: Preloaded,
         supervisor_id: UUID,
-        watch: Callable[[Charge], None],
+        watch: Callable[[Runner], None],
         selector: selectors.BaseSelector | None = None,
     ) -> None:
         self.settings = settings
@@ -58,18 +59,20 @@ class Fleet:
         self.supervisor_id = supervisor_id
         self.preloaded = preloaded
         self.watch = watch
-        self.spares: list[Charge] = []
+        self.spares: list[Runner] = []
         self.under_way: dict[UUID, Charge] = {}
-        self.children: dict[int, Charge] = {}
+        self.children: dict[int, Runner] = {}
         self.nursery: Nursery | None = None
         if selector is not None:
             self.nursery = Nursery(
                 selector=selector, born=self._born, is_known=self.children.__contains__, prepare=self._before_nursery
             )
-        self._learnt: set[str] = set()
+        self.learnt = 0
+        """How often modules were imported that runners which were forked before do not know."""
+        self._modules: set[str] = set()
         _kept_for_ever.append(self)
 
-    def take_spare(self) -> Charge:
+    def take_spare(self) -> Runner:
         """Return a runner that waits for an order, forked ahead or now.
 
         Raises:
@@ -86,7 +89,7 @@ class Fleet:
                 if not self.nursery.ask():
                     return
 
-    def give_back(self, spare: Charge) -> None:
+    def give_back(self, spare: Runner) -> None:
         """Keep a runner whose order came to nothing."""
         self.spares.append(spare)
 
@@ -126,9 +129,9 @@ class Fleet:
 
     def learn(self, module: str) -> None:
         """Import a module that a web process came to have; spares that were forked before do not know it."""
-        if not module or module in self._learnt:
+        if not module or module in self._modules:
             return
-        self._learnt.add(module)
+        self._modules.add(module)
         if self.nursery is not None:
             self.nursery.close()
         before = descriptors.open_descriptors()
@@ -138,40 +141,41 @@ class Fleet:
             opened = set(descriptors.open_descriptors()).difference(before)
             inherited = self.preloaded.inherited | opened
             self.preloaded = replace(self.preloaded, threads=running_threads(), inherited=inherited)
+            self.learnt += 1
             self.dismiss_spares()
 
-    def dismiss_spares(self) -> list[Charge]:
+    def dismiss_spares(self) -> list[Runner]:
         """Let the spares end: they leave when we hang up. Returns them, to be reaped."""
         spares, self.spares = self.spares, []
         for spare in spares:
             spare.channel.hang_up()
         return spares
 
-    def leave(self) -> None:
-        """End and reap all that waits for orders."""
+    def leave(self, others: Collection[Runner] = ()) -> None:
+        """End and reap all that waits for orders; `others` were told before that none will come."""
         if self.nursery is not None:
             self.nursery.close()
-        for spare in self.dismiss_spares():
-            process.reap(spare.pid)
+        for runner in [*self.dismiss_spares(), *others]:
+            process.reap(runner.pid)
 
-    def forget(self, charge: Charge) -> None:
+    def forget(self, runner: Runner) -> None:
         """Note that a runner was reaped."""
-        self.children.pop(charge.pid, None)
-        if charge in self.spares:
-            self.spares.remove(charge)
+        self.children.pop(runner.pid, None)
+        if runner in self.spares:
+            self.spares.remove(runner)
 
     def _born(self, pid: int, ends: Ends, is_awaited: bool) -> None:
-        charge = self._charge(pid, ends, forked=True)
+        runner = self._runner(pid, ends, forked=True)
         if is_awaited or len(self.spares) < self.settings.spare_runners:
-            self.spares.append(charge)
+            self.spares.append(runner)
         else:
-            charge.channel.hang_up()  # it comes late: we have forked another by then
+            runner.channel.hang_up()  # it comes late: we have forked another by then
 
     def _before_nursery(self) -> tuple[Birth, list[Page]]:
         self.store.close()
-        return self._birth(), [charge.page for charge in self.children.values()]
+        return self._birth(), [runner.page for runner in self.children.values()]
 
-    def _fork(self) -> Charge:
+    def _fork(self) -> Runner:
         ends = Ends.make(descent.page_name(self.supervisor_id))
         self.store.close_files()
         try:
@@ -181,7 +185,7 @@ class Fleet:
             raise
         finally:
             ends.close_theirs()
-        return self._charge(pid, ends, forked=True)
+        return self._runner(pid, ends, forked=True)
 
     def _birth(self) -> Birth:
         return Birth(
@@ -194,7 +198,7 @@ class Fleet:
             descriptor_limit=self.preloaded.descriptor_limit,
         )
 
-    def spawn(self, order: Order) -> Charge:
+    def spawn(self, order: Order) -> Runner:
         """Start a runner in an interpreter of its own; it gets its order like any other.
 
         Raises:
@@ -213,7 +217,7 @@ class Fleet:
             raise
         finally:
             ends.close_theirs()
-        return self._charge(pid, ends, forked=False)
+        return self._runner(pid, ends, forked=False)
 
     def _spawn_config(self) -> dict[str, object]:
         return {
@@ -225,14 +229,14 @@ class Fleet:
             **host.interpreter_state(),
         }
 
-    def _charge(self, pid: int, ends: Ends, *, forked: bool) -> Charge:
+    def _runner(self, pid: int, ends: Ends, *, forked: bool) -> Runner:
         output = OutputReader(ends.read, self.settings.log_limit)
         try:
-            charge = Charge(pid=pid, page=ends.page, channel=Channel(ends.ours), output=output, forked=forked)
+            runner = Runner(pid=pid, page=ends.page, channel=Channel(ends.ours), output=output, forked=forked)
         except OSError:  # no descriptor left to watch it: it leaves when we hang up
             ends.close_ours()
             process.reap(pid)
             raise
-        self.children[pid] = charge
-        self.watch(charge)
-        return charge
+        self.children[pid] = runner
+        self.watch(runner)
+        return runner

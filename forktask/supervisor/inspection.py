@@ -95,7 +95,7 @@ class Inspection:
 
     def _look_at_own(self) -> None:
         self._heartbeat()
-        self.see_requests(list(self.fleet.under_way))
+        self.see_requests([*self.fleet.under_way, *self.orders.relays.ahead])
         self.orders.see_held()
 
     def find_due(self) -> None:
@@ -163,11 +163,21 @@ class Inspection:
     def see_requests(self, status_ids: list[UUID]) -> None:
         """Do what was asked for: cancel, pause, resume; and end runners whose row is no longer ours."""
         charges = {key: self.fleet.under_way[key] for key in status_ids if key in self.fleet.under_way}
-        if not charges:
+        ahead = [key for key in status_ids if key in self.orders.relays.ahead]
+        if not charges and not ahead:
             return
-        requests = {request.id: request for request in self.store.requests(list(charges))}
+        requests = {request.id: request for request in self.store.requests([*charges, *ahead])}
         for status_id, charge in charges.items():
             self._see(charge, requests.get(status_id))
+        for status_id in ahead:
+            relay = self.orders.relays.ahead.get(status_id)
+            if relay is not None and not self._may_begin(requests.get(status_id)):
+                self.orders.give_back(relay)  # and what else lies ready there, which is due again at once
+
+    def _may_begin(self, request: Request | None) -> bool:
+        """Return True if nothing was asked for of a row that lies ready for a runner."""
+        asked = request is None or request.cancel_requested_at is not None or request.pause_requested_at is not None
+        return not asked and request is not None and request.supervisor_id == self.me.id
 
     def _see(self, charge: Charge, request: Request | None) -> None:
         assert charge.row is not None
@@ -235,5 +245,6 @@ class Inspection:
 
     def _count_others(self) -> None:
         """Note how many runners of other supervisors take up places on this host."""
-        own = len(self.fleet.under_way) + len(self.orders.ledger.ends)  # ended, but the table does not say so yet
+        pids = {charge.pid for charge in self.fleet.under_way.values()}
+        own = len(pids.union(end.pid for end in self.orders.ledger.ends))  # ended, but the table does not say so yet
         self.orders.running_elsewhere = max(0, self.store.count_running(host.boot_id()) - own)

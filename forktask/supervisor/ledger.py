@@ -30,6 +30,8 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.ends: list[End] = []
+        self.ends_since = 0.0
+        """When the first of them came."""
         self.output: list[LogRow] = []
         self._closed_until = 0.0
 
@@ -42,6 +44,12 @@ class Ledger:
     def is_empty(self) -> bool:
         """True if nothing is left to be written."""
         return not self.ends and not self.output
+
+    def add(self, end: End) -> None:
+        """Note an end, to be written."""
+        if not self.ends:
+            self.ends_since = clock.monotonic()
+        self.ends.append(end)
 
     def note_failure(self, error: StoreError) -> None:
         """Leave the database alone for a moment."""

@@ -6,37 +6,36 @@ import logging
 import os
 import selectors
 import signal
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
 from uuid import UUID
 
-from forktask import clock, process
+from forktask import clock
 from forktask.config import Settings
 from forktask.errors import StoreError
-from forktask.rows import End, SupervisorRow
+from forktask.rows import SupervisorRow
 from forktask.states import Cause
 from forktask.store import Store
 from forktask.supervisor.address import Address
-from forktask.supervisor.charge import Charge, Order
 from forktask.supervisor.clients import Clients
-from forktask.supervisor.ending import conclude
 from forktask.supervisor.fleet import Fleet
 from forktask.supervisor.inspection import LOOK_INTERVAL, Inspection
 from forktask.supervisor.ledger import Ledger
+from forktask.supervisor.order import Order
 from forktask.supervisor.orders import Orders
 from forktask.supervisor.preload import Preloaded
 from forktask.supervisor.sources import Shares
+from forktask.supervisor.watching import Watching
 
 log = logging.getLogger("forktask.supervisor")
 
+COLLECT_FOR, COLLECTED = 0.01, 200
+"""Seconds for which ends are collected, and most of them, while runners that are kept have more to do."""
 REFILL_AFTER = 0.01
 """Seconds from a start to the fork of the next spare, which takes as long as all of the start."""
-READS_AT_END = 8
-"""What a pipe holds is 64 KiB; more can only come from a grandchild that writes on."""
 
 
-class Supervisor:
+class Supervisor(Watching):
     """Watches over runners until there is nothing left to do.
 
     Args:
@@ -69,6 +68,7 @@ class Supervisor:
             selector=None if me.kind == "fork" else self.selector,
         )
         self.orders = Orders(settings, self.fleet, self.ledger, me.id)
+        self.relays = self.orders.relays
         self.inspection = Inspection(me, self.orders, address, shares)
         self.clients = Clients(self.selector, me.id, self.take_message)
         self.stopping, self.exit_code = False, 0
@@ -103,17 +103,13 @@ class Supervisor:
             except StoreError as error:
                 self.ledger.note_failure(error)
 
-    def _guarded(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except Exception:  # whatever goes wrong with one order, the others must be watched on
-            log.exception("in the loop")
-
     def _patience(self) -> float:
         now = clock.monotonic()
         due = [self._look_at]
         if self.fleet.under_way or self.orders.pending or not self.ledger.is_empty:
             due.append(self._sample_at)
+        if self.ledger.ends and self.ledger.is_open:
+            due.append(self.ledger.ends_since + COLLECT_FOR)
         if self.fleet.lacks_spares and not self.stopping:
             due.append(self._refill_at)
         due += [moment for charge in self.fleet.under_way.values() if (moment := charge.next_moment) is not None]
@@ -128,11 +124,13 @@ class Supervisor:
                 charge.deadline = None
                 charge.begin_stop(Cause.TIMEOUT, self.settings.stop_timeout)
             charge.advance_stop(self.settings.stop_timeout)
+        for relay in self.relays.impatient():
+            self.orders.give_back(relay)
         if self.inspection.registered and self._may_start:
             self._start_pending()
         for charge in self.fleet.under_way.values():
-            self._attend(charge)
-        if self.ledger.ends or now >= self._sample_at:
+            self._attend(charge.runner)
+        if (self.ledger.ends and not self._may_collect(now)) or now >= self._sample_at:
             self._sample_at = now + self.settings.sample_interval
             for charge in self.fleet.under_way.values():
                 charge.ask_if_silent()
@@ -146,6 +144,11 @@ class Supervisor:
         if self.fleet.lacks_spares and now >= self._refill_at and not self.stopping:
             self._refill_at = now + LOOK_INTERVAL  # where the kernel refuses one
             self.fleet.refill()
+
+    def _may_collect(self, now: float) -> bool:
+        """Return True while runners have more to do, so that more ends can be written at once."""
+        is_soon = now < self.ledger.ends_since + COLLECT_FOR and len(self.ledger.ends) < COLLECTED
+        return is_soon and bool(self.relays.ahead)
 
     def _start_pending(self) -> None:
         """Start what waits; the next fork comes when those that were started have had the processor."""
@@ -168,66 +171,6 @@ class Supervisor:
             except StoreError as error:
                 self.ledger.note_failure(error)
             self.inspection.start_pending()
-
-    def _watch(self, charge: Charge) -> None:
-        register = self.selector.register
-        register(charge.pidfd, selectors.EVENT_READ, lambda: self._ended(charge))
-        register(charge.channel.fileno(), selectors.EVENT_READ, lambda: self._heard(charge))
-        register(charge.output.fileno(), selectors.EVENT_READ, lambda: self._drained(charge))
-
-    def _heard(self, charge: Charge) -> None:
-        charge.channel.flush()
-        charge.hear()
-        if charge.channel.closed:
-            self._forget(charge.channel.fileno())
-        else:
-            self._attend(charge)
-
-    def _attend(self, charge: Charge) -> None:
-        """Have the loop wake when the runner reads on, while a long order is not sent whole."""
-        key = self.selector.get_map().get(charge.channel.fileno())
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if charge.channel.has_unsent else 0)
-        if key is not None and key.events != events:
-            self.selector.modify(key.fileobj, events, key.data)
-
-    def _drained(self, charge: Charge) -> None:
-        charge.output.drain()
-        if charge.output.closed:
-            self._forget(charge.output.fileno())
-
-    def _forget(self, descriptor: int) -> None:
-        if descriptor in self.selector.get_map():
-            self.selector.unregister(descriptor)
-
-    def _ended(self, charge: Charge) -> None:
-        """The runner's process is over: collect all that it left, and write its end."""
-        for descriptor in (charge.pidfd, charge.channel.fileno(), charge.output.fileno()):
-            self._forget(descriptor)
-        self._guarded(lambda: charge.output.drain(READS_AT_END))
-        self._guarded(charge.hear)
-        exit = process.reap(charge.pid)
-        self.fleet.forget(charge)
-        if charge.row is not None:
-            self._conclude(charge, exit)
-        charge.close()
-
-    def _conclude(self, charge: Charge, exit: process.Exit) -> None:
-        assert charge.row is not None
-        if self.fleet.under_way.get(charge.row.id) is charge:
-            del self.fleet.under_way[charge.row.id]
-        end = conclude(charge, exit, self.ledger.store)
-        log.info(
-            "ended task=%s id=%s attempt=%d pid=%d state=%s cause=%s exit=%s signal=%s",
-            charge.row.task, end.status_id, end.attempt, charge.pid, end.state, end.cause, end.exit_code, end.signal,
-        )  # fmt: skip
-        if charge.superseded:
-            return
-        self.ledger.output += charge.output.rows(end.status_id, end.attempt, last=True)
-        self.ledger.ends.append(end)
-        self._after_end(charge, end)
-
-    def _after_end(self, charge: Charge, end: End) -> None:
-        self.orders.after_end(charge, end)
 
     def _listen_to_signals(self) -> None:
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -286,7 +229,7 @@ class Supervisor:
     def _leave(self) -> None:
         """End and reap what waits for orders, say in the table that we left."""
         self._withdraw()
-        self.fleet.leave()
+        self.fleet.leave(self.relays.retire())
         if self.inspection.registered:
             try:
                 self.ledger.store.retire(self.me.id)

@@ -15,8 +15,9 @@ from forktask.errors import LaunchError, StoreError
 from forktask.rows import End
 from forktask.start.bell import Bell
 from forktask.states import Cause
-from forktask.supervisor.charge import Charge, Order
+from forktask.supervisor.charge import Charge
 from forktask.supervisor.loop import Supervisor
+from forktask.supervisor.order import Order
 from forktask.supervisor.sources import Shares, why_not
 
 log = logging.getLogger("forktask.worker")
@@ -34,6 +35,7 @@ class WorkerOptions:
     Attributes:
         weights: Its queues, see `Shares`.
         processes: Most runners at once.
+        tasks_per_runner: So many short tasks one runner executes, one after the other, before it leaves.
         ignored: Names of tasks that it leaves alone.
         once: End after one batch: what is due at the first look, at most as many as there are processes.
         drain: End when nothing is due.
@@ -48,6 +50,7 @@ class WorkerOptions:
 
     weights: dict[str, int]
     processes: int
+    tasks_per_runner: int = 1
     ignored: list[str] = field(default_factory=list)
     once: bool = False
     drain: bool = False
@@ -81,6 +84,7 @@ class Worker(Supervisor):
         self.options = options
         self.orders.processes = options.processes
         self.orders.remaining = options.most_tasks
+        self.relays.tasks = options.tasks_per_runner
         self.bell: Bell | None = None
         self.failures = 0
         self._told = self._said = 0
@@ -160,6 +164,8 @@ class Worker(Supervisor):
             log.info("told to end (%d): %s", self._said, WORDS[min(self._said, len(WORDS)) - 1])
             if self._said > 2 and self._leave_at is None:
                 self._leave_at = clock.monotonic() + self.settings.stop_timeout
+        if self.stopping:
+            self._give_back()
         if super()._is_finished():
             return True
         if self._leave_at is None or clock.monotonic() < self._leave_at:
@@ -170,6 +176,16 @@ class Worker(Supervisor):
             )
         return True
 
+    def _give_back(self) -> None:
+        """Leave to others what lies ready for a runner, and has not begun."""
+        for relay in self.relays.with_more():
+            self.orders.give_back(relay)
+        if self.orders.owes and self.ledger.is_open:
+            try:
+                self.orders.release()
+            except StoreError as error:
+                self.ledger.note_failure(error)
+
     @property
     def _may_start(self) -> bool:
         """What stands in no table is still begun when it was told to end once."""
@@ -177,6 +193,8 @@ class Worker(Supervisor):
 
     @property
     def _is_busy(self) -> bool:
+        if self.orders.owes:
+            return True
         kept = self.stopping and self._may_start and (self.orders.pending or self.orders.held)
         return super()._is_busy or bool(kept)
 
@@ -207,7 +225,10 @@ class Worker(Supervisor):
         ways = (
             (options.once and self.inspection.rounds > 0 and not self.orders.pending, "one batch was taken"),
             (options.drain and rounds > 0, "nothing is due"),
-            (self.orders.remaining == 0 and not self.orders.pending, "it has begun all that it was to begin"),
+            (
+                self.orders.remaining == 0 and not self.orders.pending and not self.relays.ahead,
+                "it has begun all that it was to begin",
+            ),
             (options.most_idle is not None and rounds >= options.most_idle, f"{rounds} idle rounds"),
             (options.most_failures is not None and self.failures >= options.most_failures, f"{self.failures} failures"),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -46,8 +47,8 @@ def inserted(store: Store, **values: Any) -> StatusRow:
     return row
 
 
-def a_claim(status_id: UUID, supervisor_id: UUID = SUPERVISOR) -> Claim:
-    return Claim(status_id=status_id, supervisor_id=supervisor_id, runner=RUNNER)
+def a_claim(status_id: UUID, supervisor_id: UUID = SUPERVISOR, *, pid: int = RUNNER.pid) -> Claim:
+    return Claim(status_id=status_id, supervisor_id=supervisor_id, runner=replace(RUNNER, pid=pid))
 
 
 def running(store: Store, **values: Any) -> StatusRow:

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from forktask import clock
 from forktask.rows import new_id
 from forktask.states import Cause, State
 from forktask.store import Store
+from forktask.store.statements import Compiled
 from tests.store.examples import RUNNER, SUPERVISOR, a_claim, a_scope, an_end, inserted, read, running
 from tests.store.forking import forked
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give what the store has the driver run from now on, once for each time that it waits for the database."""
+    found: list[str] = []
+    for name in ("_execute", "_execute_many", "_pipeline"):
+        before = getattr(Compiled, name)
+
+        def noted(statement: Compiled, cursor: Any, values: Any, before: Any = before) -> Any:
+            found.append(statement.sql)
+            return before(statement, cursor, values)
+
+        monkeypatch.setattr(Compiled, name, noted)
+    return found
 
 
 def test_a_claimed_row_runs_under_its_supervisor(store: Store) -> None:
@@ -86,19 +105,42 @@ def test_many_claims_at_once_take_each_row_once(store: Store, url: str) -> None:
     assert len(store.claim([a_claim(one) for one in rest])) == len(rest)
 
 
+def test_rows_of_several_runners_are_claimed_at_once_each_for_its_own(store: Store, executed: list[str]) -> None:
+    ids = [inserted(store).id for _ in range(20)]
+    gone = inserted(store, state=State.CANCELLED).id
+    runners = {status_id: 11 if number < 13 else 12 for number, status_id in enumerate(ids)} | {gone: 12}
+    claims = [a_claim(status_id, pid=pid) for status_id, pid in runners.items()]
+    store.claim(claims)  # once for nothing, so that its tables are there
+    for status_id in ids:
+        assert store.release(status_id, 1, SUPERVISOR)
+    executed.clear()
+    found = {row.id: row.runner_pid for row in store.claim(claims)}
+    assert found == {status_id: pid for status_id, pid in runners.items() if status_id != gone}
+    assert len(executed) <= 4
+
+
+def test_a_row_that_another_supervisor_has_by_now_is_not_released(store: Store) -> None:
+    row = running(store)
+    assert store.release(row.id, 1, SUPERVISOR)
+    other = new_id()
+    assert store.claim([a_claim(row.id, other)])
+    assert not store.release(row.id, 1, SUPERVISOR)
+    assert read(store, row).state is State.RUNNING
+
+
 def test_a_released_row_waits_again_at_the_same_attempt(store: Store) -> None:
     row = running(store)
-    assert store.release(row.id, 1)
+    assert store.release(row.id, 1, SUPERVISOR)
     again = read(store, row)
     assert (again.state, again.attempt, again.runner_pid, again.started_at) == (State.QUEUED, 1, None, None)
     assert [found.id for found in store.due(a_scope(), 10)] == [row.id]
-    assert not store.release(row.id, 1)
+    assert not store.release(row.id, 1, SUPERVISOR)
 
 
 def test_a_row_cancelled_between_claim_and_release_is_cancelled(store: Store) -> None:
     row = running(store)
     assert store.request_cancel(row.id)
-    assert store.release(row.id, 1)
+    assert store.release(row.id, 1, SUPERVISOR)
     again = read(store, row)
     assert (again.state, again.cause, again.runner_pid) == (State.CANCELLED, Cause.CANCELLED, None)
     assert again.finished_at is not None
@@ -107,7 +149,7 @@ def test_a_row_cancelled_between_claim_and_release_is_cancelled(store: Store) ->
 def test_a_row_paused_between_claim_and_release_is_paused(store: Store) -> None:
     row = running(store)
     assert store.request_pause(row.id, True)
-    assert store.release(row.id, 1)
+    assert store.release(row.id, 1, SUPERVISOR)
     again = read(store, row)
     assert (again.state, again.attempt, again.pause_requested_at) == (State.PAUSED, 1, None)
     assert store.resume_waiting(row.id)
@@ -117,5 +159,5 @@ def test_an_older_attempt_cannot_release(store: Store) -> None:
     row = running(store)
     store.save([], [an_end(row, State.QUEUED)])
     store.claim([a_claim(row.id)])
-    assert not store.release(row.id, 1)
+    assert not store.release(row.id, 1, SUPERVISOR)
     assert read(store, row).state is State.RUNNING

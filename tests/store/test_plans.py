@@ -157,13 +157,14 @@ def test_a_write_finds_its_row_by_the_key(full_store: Store) -> None:
     row = a_row()
     sample = {"status_id": row.id, "this_attempt": 1, "now": row.created_at}
     sample |= dict.fromkeys((*REPORTED, *KEPT_UNLESS_GIVEN))
-    end = sample | {"result": None, "cause": None, "error": None, "reference": None, "finished_at": row.created_at}
-    claim = {"status_id": row.id, "supervisor_id": new_id(), "now": row.created_at}
+    end = sample | {"result": None, "cause": None, "error": None, "reference": None}
+    end |= dict.fromkeys(("started_at", "finished_at"), row.created_at)
+    claim = padded("id", [new_id(), new_id()]) | {"supervisor_id": new_id(), "now": row.created_at}
     claim |= {"runner_boot_id": "b", "runner_pid_namespace": "1", "runner_pid": 1, "runner_start_ticks": 1}
     for build, arguments, values in (
         (update_sample, (), sample),
         (update_end, (State.COMPLETED, True, False), end),
-        (update_claimed, (full_store.database.kind == "postgresql",), claim),
+        (update_claimed, (2, full_store.database.kind == "postgresql"), claim),
     ):
         if build is update_claimed and not full_store.database.has_returning:
             continue

@@ -78,6 +78,40 @@ def test_an_end_is_written_once(store: Store, state: State) -> None:
     assert (attempt.state, attempt.exit_code, attempt.pid, attempt.error) == (state, 3, RUNNER.pid, "first")
 
 
+def test_ends_of_all_kinds_are_written_at_once(store: Store) -> None:
+    rows = [running(store, max_attempts=2) for _ in range(12)]
+    done, failed, again, stopped = rows[:3], rows[3:6], rows[6:9], rows[9:11]
+    for row in stopped:
+        store.request_cancel(row.id)
+    strange = running(store)
+    store.save([], [an_end(strange, State.FAILED, supervisor_id=new_id())])
+    ends = [
+        *(an_end(row, result=number, last=a_sample(row, message=f"{number}")) for number, row in enumerate(done)),
+        *(an_end(row, State.FAILED, cause=Cause.EXIT, exit_code=number) for number, row in enumerate(failed)),
+        *(an_end(row, State.QUEUED, run_after=clock.after(60)) for row in again),
+        *(an_end(row, State.QUEUED, run_after=clock.after(60)) for row in stopped),
+        an_end(strange),
+        an_end(rows[11]),
+    ]
+    assert store.save([], ends) == {strange.id}
+    assert [(read(store, row).result, read(store, row).message) for row in done] == [(0, "0"), (1, "1"), (2, "2")]
+    assert [store.attempts(row.id)[0].exit_code for row in failed] == [0, 1, 2]
+    assert {(read(store, row).state, read(store, row).attempt) for row in again} == {(State.QUEUED, 2)}
+    assert {(read(store, row).state, read(store, row).attempt) for row in stopped} == {(State.CANCELLED, 1)}
+    assert read(store, rows[11]).state is State.COMPLETED
+    assert all(len(store.attempts(row.id)) == 1 for row in [*rows, strange])
+    assert store.save([], ends) == {strange.id}  # once more, as after an answer that was lost
+    assert all(len(store.attempts(row.id)) == 1 for row in [*rows, strange])
+
+
+def test_an_end_says_when_the_attempt_began(store: Store) -> None:
+    row, again = running(store), running(store)
+    begun = clock.after(5)
+    store.save([], [an_end(row, started_at=begun), an_end(again, started_at=None)])
+    assert read(store, row).started_at == store.attempts(row.id)[0].started_at == begun
+    assert read(store, again).started_at == again.started_at
+
+
 def test_completion_forces_100_and_keeps_the_last_message(store: Store) -> None:
     row, silent = running(store), running(store)
     store.save([a_sample(silent, percent=40.0, message="before")], [], [])

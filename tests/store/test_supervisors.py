@@ -10,7 +10,7 @@ from forktask import clock
 from forktask.rows import SupervisorRow, new_id
 from forktask.store import Store
 from forktask.tables import SUPERVISOR
-from tests.store.examples import RUNNER, a_claim, a_supervisor, an_end, inserted, running
+from tests.store.examples import RUNNER, a_claim, a_supervisor, an_end, inserted
 
 
 def registered(store: Store, **values: object) -> SupervisorRow:
@@ -107,7 +107,8 @@ def test_the_newest_supervisor_of_an_application_on_this_boot(store: Store) -> N
 
 
 def test_under_way_is_what_runs_or_was_stopped_while_it_ran_and_places_are_taken_by_forks_too(store: Store) -> None:
-    busy, stopped, done = running(store), running(store), running(store)
+    busy, stopped, done = (inserted(store) for _ in range(3))
+    assert len(store.claim([a_claim(row.id, pid=number) for number, row in enumerate((busy, stopped, done), 1)])) == 3
     inserted(store)
     held = inserted(store)
     store.pause_waiting(held.id)
@@ -118,3 +119,5 @@ def test_under_way_is_what_runs_or_was_stopped_while_it_ran_and_places_are_taken
     assert store.count_running("another boot") == 0
     inserted(store, bound=1, runner_boot_id=RUNNER.boot_id)
     assert store.count_running(RUNNER.boot_id) == 3
+    assert store.claim([a_claim(inserted(store).id, pid=1)])
+    assert store.count_running(RUNNER.boot_id) == 3  # a runner that is kept for many takes one place

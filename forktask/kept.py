@@ -1,0 +1,148 @@
+"""The runner that is kept for many tasks: it executes one order after the other, as they lie in a box.
+
+The box is a socket of which the supervisor has both ends: it puts orders in, and may take back what the runner has not
+taken yet. So the next order lies ready, and still each comes to one of the two. What the task prints goes through one
+pipe for all orders, in which a mark ends what each has printed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from forktask import clock, place, runner
+from forktask.progress import Page
+from forktask.states import Cause
+
+DESCRIPTOR: Final = struct.Struct("=i")
+LARGE: Final = 64 * 1024
+"""Bytes beyond which an order comes as a file of its own, since it would not fit into the box."""
+FIRST_FREE: Final = 64
+"""Where our own descriptors begin, out of the way of what a task opens and closes by number."""
+
+
+def serve(sock: socket.socket, page: Page, context: place.Context, mark: str) -> NoReturn:
+    """Execute orders until no more will come, or until one has left something behind; its output is redirected already.
+
+    Args:
+        mark: What ends the output of each.
+    """
+    box = receive_box(sock)
+    output = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
+    voice = runner.Voice(sock)
+    runner.keep(page)
+    while (order := take(box)) is not None:
+        last = _execute(order, voice, page, context)
+        os.write(output, mark.encode())
+        if not last["goes_on"]:
+            voice.say_last(last)
+        voice.say_or_leave(last)
+    os._exit(0)
+
+
+def _execute(order: Mapping[str, Any], voice: runner.Voice, page: Page, context: place.Context) -> dict[str, Any]:
+    """Execute one order; return its last word, with what else the supervisor has to know of it."""
+    _be_as_new()
+    page.begin(order["number"])
+    threads, used, begun = threading.active_count(), _cpu_seconds(), clock.monotonic()
+    last = runner.run_here(order, voice, page, context)
+    found = page.read()
+    return last | {
+        "seconds": clock.monotonic() - begun,
+        "cpu": _cpu_seconds() - used,
+        "memory": peak_memory(),
+        "report": found[1] if found is not None else None,
+        "goes_on": _ended_well(last) and threading.active_count() <= threads and not _has_children(),
+    }
+
+
+def _be_as_new() -> None:
+    """Put back what a task may have changed and the next one must not feel."""
+    runner.set_handlers()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    random.seed()
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed()
+
+
+def _ended_well(last: Mapping[str, Any]) -> bool:
+    """Return True after a result or an exception; what else ends an attempt may have left anything behind."""
+    return bool(last["word"] == "done" or (last["word"] == "error" and last["cause"] == Cause.EXCEPTION))
+
+
+def _has_children() -> bool:
+    """Return True if a task has left processes behind: they end with the runner."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _cpu_seconds() -> float:
+    of_all = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in of_all)
+
+
+def peak_memory() -> int:
+    """Return the most bytes that were resident since this process began."""
+    return max(resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def receive_box(sock: socket.socket) -> socket.socket:
+    """Return the runner's end of the box, which comes over its connection."""
+    _, descriptors, _, _ = socket.recv_fds(sock, 1, 1)
+    if not descriptors:
+        os._exit(0)
+    high = fcntl.fcntl(descriptors[0], fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
+    os.close(descriptors[0])
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=high)
+
+
+def put(box: socket.socket, data: bytes) -> None:
+    """Put an order in.
+
+    Raises:
+        BlockingIOError: The box is full.
+        OSError: The runner is gone, or no descriptor is left.
+    """
+    if len(data) <= LARGE:
+        box.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        return
+    file = os.memfd_create("order")
+    try:
+        with open(file, "wb", closefd=False) as out:
+            out.write(data)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, DESCRIPTOR.pack(file))
+        box.sendmsg([b" "], [rights], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    finally:
+        os.close(file)
+
+
+def take(box: socket.socket, flags: int = 0) -> Any:
+    """Take the next order out; None when no more will come.
+
+    Raises:
+        BlockingIOError: There is none, and `flags` say not to wait.
+    """
+    try:
+        data, ancillary, _, _ = box.recvmsg(LARGE, socket.CMSG_SPACE(DESCRIPTOR.size), flags)
+    except BlockingIOError:
+        raise
+    except OSError:  # a task has closed it
+        return None
+    if ancillary:
+        with os.fdopen(DESCRIPTOR.unpack(ancillary[0][2])[0], "rb") as file:
+            file.seek(0)
+            data = file.read()
+    return json.loads(data) if data else None

@@ -1,0 +1,260 @@
+"""From an order to a runner: places, claims, and orders that cannot be started."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from uuid import UUID
+
+from forktask import process, registry
+from forktask.config import Settings
+from forktask.definition import TaskDefinition
+from forktask.errors import StoreError
+from forktask.proof import runner_of
+from forktask.rows import Claim, StatusRow
+from forktask.sentences import new_reference, sentence
+from forktask.states import Cause, StartMethod, State
+from forktask.supervisor.charge import Charge, Runner
+from forktask.supervisor.fleet import Fleet
+from forktask.supervisor.ledger import Ledger
+from forktask.supervisor.order import Order
+from forktask.supervisor.relay import Relay
+from forktask.supervisor.relays import Relays
+
+log = logging.getLogger("forktask.supervisor")
+
+Seat = tuple[Order, Charge]
+"""An order, and the charge of the runner that is to execute it."""
+
+
+class Claiming:
+    """Claims rows for runners and hands them over."""
+
+    def __init__(self, settings: Settings, fleet: Fleet, ledger: Ledger, supervisor_id: UUID) -> None:
+        self.settings = settings
+        self.fleet = fleet
+        self.relays = Relays(fleet)
+        self.ledger = ledger
+        self.store = ledger.store
+        self.supervisor_id = supervisor_id
+        self.processes = settings.max_running
+        """Most runners of this supervisor alone."""
+        self.remaining: int | None = None
+        """How many may still begin before it ends; None: any number."""
+        self.running_elsewhere = 0
+        self.pending: dict[str, Order] = {}
+        self.held: dict[UUID, Order] = {}
+        self._adopted: set[str] = set()
+        self._unreleased: dict[UUID, int] = {}
+        self._doubtful: list[Seat] = []
+        """Claims of which nobody knows whether they were committed."""
+
+    @property
+    def _free(self) -> int:
+        """How many runners may still begin."""
+        own = len(self.fleet.under_way)
+        return max(0, min(self.settings.max_running - own - self.running_elsewhere, self.processes - own))
+
+    @property
+    def places(self) -> int:
+        """How many rows may still be claimed."""
+        places = self.relays.wanted(self._free) if self.relays.are_kept else self._free
+        return places if self.remaining is None else max(0, min(places, self.remaining))
+
+    def _start(self, orders: list[Order]) -> list[Order]:
+        """Start them; return those for which there was no place after all."""
+        if self.fleet.preloaded.failure:
+            self._fail(orders, self.fleet.preloaded.failure)
+            return []
+        known = [order for order in orders if self._is_known(order)]
+        seats: list[Seat] = []
+        refusal = None
+        try:
+            self._seat(known, seats)
+        except OSError as error:
+            refusal = error
+        self._claim(seats)
+        left = known[len(seats) :]
+        if refusal is None:
+            return left
+        self._refused(left, refusal)
+        return []
+
+    def _seat(self, orders: list[Order], seats: list[Seat]) -> None:
+        """Find a runner for each, in their order, as long as there is one.
+
+        Raises:
+            OSError: The kernel refuses a process.
+        """
+        free = self._free
+        for number, order in enumerate(orders):
+            if free > 0:
+                self._foresee(orders[number : number + free], free)
+            if self._may_be_kept(order):
+                charge = self.relays.reserve(free)
+            else:
+                charge = Charge(self._runner_for(order)) if free > 0 else None
+            if charge is None:
+                return
+            free -= charge.number == 0 or self._is_first(charge)
+            seats.append((order, charge))
+
+    def _is_first(self, charge: Charge) -> bool:
+        """Return True if a runner that is kept had nothing to do before this."""
+        relay = self.relays.of(charge.runner)
+        return relay is not None and not relay.charges and relay.reserved == 1
+
+    def _foresee(self, orders: list[Order], free: int) -> None:
+        needed = sum(not self._needs_interpreter(order) for order in orders)
+        self.fleet.foresee(min(needed, self.relays.lacking(free)) if self.relays.are_kept else needed)
+
+    def _is_known(self, order: Order) -> bool:
+        """Leave a task that this version does not have to another one, or to the grace of the look."""
+        if order.module and registry.find(order.task) is None:
+            self.fleet.learn(order.module)
+        if registry.find(order.task) is not None:
+            return True
+        if order.bound:
+            self._fail([order], f"no task is registered as {order.task!r} in {self.fleet.preloaded.reference}")
+        self.pending.pop(order.id, None)
+        return False
+
+    def _runner_for(self, order: Order) -> Runner:
+        return self.fleet.spawn(order) if self._needs_interpreter(order) else self.fleet.take_spare()
+
+    def _may_be_kept(self, order: Order) -> bool:
+        """Return True if its runner may execute others before and after it."""
+        return self.relays.are_kept and not order.bound and not self._needs_interpreter(order)
+
+    def _needs_interpreter(self, order: Order) -> bool:
+        definition = registry.find(order.task)
+        of_task = definition.start_method if definition is not None else None
+        method = order.start_method or of_task or self.settings.start_method
+        return bool(order.shell) or method is StartMethod.SPAWN or not self.fleet.preloaded.can_fork
+
+    def _refused(self, orders: list[Order], error: OSError) -> None:
+        """The kernel gives no process: while others run it is tried again, with none at all it fails."""
+        log.error("cannot start a process: %s", error)
+        if not self.fleet.under_way:
+            self._fail(orders, f"cannot start a process: {error}")
+
+    def _claim(self, seats: list[Seat]) -> None:
+        claims = [
+            Claim(status_id=UUID(order.id), supervisor_id=self.supervisor_id, runner=charge.identity)
+            for order, charge in seats
+        ]
+        try:
+            rows = {row.id: row for row in self.store.claim(claims)}
+        except StoreError:
+            self._doubtful += seats  # it may have been committed, and the answer was lost
+            raise
+        self._claimed(seats, rows)
+
+    def _settle_doubts(self) -> None:
+        """See what became of claims that were not answered."""
+        if not self._doubtful:
+            return
+        rows = {order.id: self.store.get(UUID(order.id)) for order, _ in self._doubtful}
+        seats, self._doubtful = self._doubtful, []
+        claimed: dict[UUID, StatusRow] = {}
+        for order, charge in seats:
+            row = rows[order.id]
+            if row is None or row.supervisor_id != self.supervisor_id or runner_of(row) != charge.identity:
+                self._dismiss(charge)
+            elif process.is_alive(charge.identity):
+                claimed[row.id] = row
+            else:
+                self._unreleased[row.id] = row.attempt
+        self._claimed([(order, charge) for order, charge in seats if UUID(order.id) in claimed], claimed)
+
+    def _claimed(self, seats: list[Seat], rows: Mapping[UUID, StatusRow]) -> None:
+        """Hand the rows over that were claimed."""
+        for order, charge in seats:
+            self.pending.pop(order.id, None)
+            row = rows.get(UUID(order.id))
+            definition = registry.find(row.task) if row is not None else None
+            if row is None:
+                self._dismiss(charge)
+                self._hold(order)
+            elif definition is None:
+                self._dismiss(charge)
+                self._unreleased[row.id] = row.attempt
+            elif row.bound and not order.bound:
+                self._dismiss(charge)
+                self._fail_one(row, "its arguments were handed over once and are stored nowhere")
+            else:
+                if (older := self.fleet.under_way.get(row.id)) is not None:
+                    older.give_up()
+                self._hand_over(charge, row, order, definition)
+        self.release()
+
+    def _hand_over(self, charge: Charge, row: StatusRow, order: Order, definition: TaskDefinition) -> None:
+        """Hand the row over; what goes wrong with one must leave no other without its runner."""
+        self._adopted.discard(order.id)
+        if self.remaining is not None:
+            self.remaining -= 1
+        relay = self.relays.of(charge.runner)
+        if relay is None:
+            self.fleet.under_way[row.id] = charge
+        try:
+            if relay is not None:
+                self.relays.hand(relay, charge, row, order, definition)
+            else:
+                charge.runner.channel.post(charge.take(row, order, definition))
+                charge.begin()
+        except Exception:  # whatever it is, the runner's end tells it
+            log.exception("cannot hand over id=%s", row.id)
+            charge.kill()
+
+    def give_back(self, relay: Relay, *, all_of_them: bool = False) -> None:
+        """Give back the rows that a runner has not begun; `release` writes it."""
+        back = self.relays.take_back(relay, all_of_them=all_of_them)
+        for charge in back:
+            assert charge.row is not None
+            self._unreleased[charge.row.id] = charge.row.attempt
+        if self.remaining is not None:
+            self.remaining += len(back)
+        if back:
+            log.info("gave back %d rows that had not begun pid=%d", len(back), relay.runner.pid)
+
+    @property
+    def owes(self) -> bool:
+        """True while the table does not say yet what was given back."""
+        return bool(self._unreleased)
+
+    def release(self) -> None:
+        """Give back rows that were claimed in vain; kept until the database takes it."""
+        for status_id, attempt in list(self._unreleased.items()):
+            self.store.release(status_id, attempt, self.supervisor_id)
+            del self._unreleased[status_id]
+
+    def _dismiss(self, charge: Charge) -> None:
+        """A runner whose order came to nothing: one that was forked can wait for the next."""
+        if (relay := self.relays.of(charge.runner)) is not None:
+            relay.cancel()
+        elif charge.runner.forked:
+            self.fleet.give_back(charge.runner)
+        else:
+            charge.runner.channel.hang_up()
+
+    def _drop(self, order: Order) -> None:
+        """Forget an order that will not be started."""
+        self.pending.pop(order.id, None)
+        self._adopted.discard(order.id)
+
+    def _hold(self, order: Order) -> None:
+        """Keep an order that could not be claimed, if it is here alone: the row may be paused."""
+        if order.bound:
+            self.held[UUID(order.id)] = order
+
+    def _fail(self, orders: list[Order], detail: str) -> None:
+        for order in orders:
+            row = self.store.get(UUID(order.id))
+            if row is not None and row.state is State.QUEUED:
+                self._fail_one(row, detail)
+            self._drop(order)
+
+    def _fail_one(self, row: StatusRow, detail: str) -> None:
+        self.store.fail_launch(
+            row.id, row.attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=detail
+        )

@@ -1,0 +1,46 @@
+"""What a supervisor is ordered to start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from forktask.states import StartMethod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be started: the row, and what only its starter knows.
+
+    Attributes:
+        module: Where the caller has the task; empty if the order comes from the table.
+        shell: Shell arguments; the reason for start method `spawn`.
+        private: Private arguments; never leave the memory of the processes they are handed to.
+        found: It was found in the table, where it was its turn.
+        not_before: Monotonic time of the next attempt, for orders kept here during a backoff.
+    """
+
+    id: str
+    task: str
+    module: str = ""
+    start_method: StartMethod | None = None
+    shell: tuple[str, ...] = ()
+    private: dict[str, Any] = field(default_factory=dict)
+    bound: bool = False
+    found: bool = False
+    not_before: float = 0.0
+
+    @classmethod
+    def of_message(cls, message: list[Any]) -> Order:
+        """Return what a web process orders: `["start", id, task, arguments]`."""
+        arguments = message[3] if len(message) > 3 else {}
+        method = arguments.get("start_method")
+        return cls(
+            id=message[1],
+            task=message[2],
+            module=arguments.get("module", ""),
+            start_method=StartMethod(method) if method else None,
+            shell=tuple(arguments.get("shell", ())),
+            private=arguments.get("private", {}),
+            bound=bool(arguments.get("bound")),
+        )

@@ -1,0 +1,176 @@
+"""A runner that is kept for many short tasks, as the supervisor has it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from collections import deque
+from typing import Any, Final
+
+from forktask import kept
+from forktask.capture import RECORD
+from forktask.definition import TaskDefinition
+from forktask.process import Exit
+from forktask.rows import StatusRow
+from forktask.supervisor.charge import Charge, Runner
+from forktask.supervisor.order import Order
+
+HORIZON: Final = 0.05
+"""Seconds of work that lie ready for a runner; a task that takes longer has nothing ready behind it."""
+MOST_AHEAD: Final = 100
+"""Most orders that it has at once."""
+PATIENCE: Final = 0.2
+"""Seconds after which what lies ready behind a task is given back, to be run by others."""
+MEMORY: Final = 0.2
+"""What a new duration counts beside those before."""
+
+
+class Relay:
+    """A runner that is kept: what it executes, and the orders that lie ready for it.
+
+    They lie in a box, see `kept`: what the runner has not taken can be taken back, and each comes to one of us alone.
+
+    Args:
+        tasks: So many it is given, then it leaves.
+    """
+
+    def __init__(self, runner: Runner, tasks: int) -> None:
+        self.runner = runner
+        self.left = tasks
+        self.is_retired = False
+        self.reserved = 0
+        """Places that are kept for rows which are just being claimed."""
+        self.charges: deque[Charge] = deque()
+        """What it executes, and what lies ready, in order."""
+        self._unsent: deque[bytes] = deque()
+        self._numbers = 0
+        self._seconds: float | None = None
+        self._cpu_seconds = 0.0
+        self._box, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        mark = f"{RECORD}{secrets.token_hex(8)}\n"
+        runner.output.divide_at(mark.encode())
+        runner.channel.post({"mark": mark})
+        socket.send_fds(runner.channel.sock, [b"B"], [self._theirs.fileno()])
+
+    @property
+    def is_idle(self) -> bool:
+        """True if it has nothing to do, and will have nothing."""
+        return not self.charges and not self.reserved
+
+    @property
+    def _most(self) -> int:
+        """How many orders it should have at once, by how long those before took."""
+        most = 1 if self._seconds is None else min(MOST_AHEAD, 1 + int(HORIZON / max(self._seconds, 1e-6)))
+        return min(most, self.left + len(self.charges))
+
+    @property
+    def room(self) -> int:
+        """How many orders more it may have."""
+        return (
+            0 if self.is_retired or self._is_slow(HORIZON) else max(0, self._most - len(self.charges) - self.reserved)
+        )
+
+    @property
+    def wanted(self) -> int:
+        """How many are worth asking the table for: none while it has half of what it may have."""
+        load, most = len(self.charges) + self.reserved, self._most
+        return 0 if self.is_retired or load > most // 2 or self._is_slow(HORIZON) else most - load
+
+    def _is_slow(self, seconds: float) -> bool:
+        """Return True if nothing should wait for what it executes: that has taken so long, or stands still."""
+        if not self.charges:
+            return False
+        now = self.charges[0]
+        return now.stop is not None or now.paused_at is not None or now.active_seconds > seconds
+
+    def reserve(self) -> Charge:
+        """Keep a place for a row that will be claimed for this runner."""
+        self.reserved += 1
+        self._numbers += 1
+        return Charge(self.runner, self._numbers)
+
+    def cancel(self) -> None:
+        """Free a place: the row came to nothing."""
+        self.reserved -= 1
+
+    def hand(self, charge: Charge, row: StatusRow, order: Order, definition: TaskDefinition) -> bool:
+        """Put a claimed row into the box; return True if the runner begins with it now."""
+        self.reserved -= 1
+        self.left -= 1
+        self.charges.append(charge)
+        message = charge.take(row, order, definition) | {"number": charge.number}
+        self._unsent.append(json.dumps(message).encode())
+        self.flush()
+        return len(self.charges) == 1
+
+    def flush(self) -> None:
+        """Put in what there was no room for before."""
+        try:
+            while self._unsent:
+                kept.put(self._box, self._unsent[0])
+                self._unsent.popleft()
+            if self.is_retired:
+                self._box.close()
+        except OSError:  # the box is full; or the runner is gone, which its end tells
+            return
+
+    def pass_on(self, charge: Charge) -> Exit:
+        """Go on to the next order after the last word of one; return what is known of how that went."""
+        self.charges.popleft()
+        word: dict[str, Any] = charge.last_word or {}
+        if charge.stop is not None:
+            self.runner.page.name_stop(0)
+        if charge.paused_at is not None:
+            charge.resume()  # it was over already
+        seconds, cpu_seconds = float(word["seconds"]), float(word["cpu"])
+        self._seconds = seconds if self._seconds is None else MEMORY * seconds + (1 - MEMORY) * self._seconds
+        self._cpu_seconds += cpu_seconds
+        self.flush()
+        return Exit(exit_code=None, signal=None, cpu_seconds=cpu_seconds, peak_memory=int(word["memory"]))
+
+    def last_exit(self, exit: Exit) -> Exit:
+        """Return the share of what it executed last in how the runner ended."""
+        return Exit(
+            exit_code=exit.exit_code,
+            signal=exit.signal,
+            cpu_seconds=max(0.0, exit.cpu_seconds - self._cpu_seconds),
+            peak_memory=exit.peak_memory,
+        )
+
+    def take_back(self, *, all_of_them: bool = False) -> list[Charge]:
+        """Take back what has not begun; what comes next is left to the runner unless `all_of_them` are wanted."""
+        found = [*self._drained(), *self._unsent]
+        self._unsent.clear()
+        if found and len(found) == len(self.charges) and not all_of_them:
+            self._unsent.append(found[0])
+            self.flush()
+            found = found[1:]
+        back = [self.charges.pop() for _ in found]
+        self.left += len(back)
+        return back[::-1]
+
+    def _drained(self) -> list[bytes]:
+        found = []
+        try:
+            while (message := kept.take(self._theirs, socket.MSG_DONTWAIT)) is not None:
+                found.append(json.dumps(message).encode())
+        except BlockingIOError:
+            pass
+        return found
+
+    @property
+    def should_give_back(self) -> bool:
+        """True if what lies ready should not wait any longer for what is executed."""
+        return len(self.charges) > 1 and self._is_slow(PATIENCE)
+
+    def retire(self) -> None:
+        """Have it leave when it has nothing left to do."""
+        self.is_retired = True
+        if not self._unsent:
+            self._box.close()
+
+    def close(self) -> None:
+        """Close the box; after the runner was reaped."""
+        self._box.close()
+        self._theirs.close()
