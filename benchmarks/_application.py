@@ -23,6 +23,11 @@ def first_line(status: LiveStatus) -> None:
 
 
 @task
+def nothing(status: LiveStatus) -> None:
+    """Do nothing at all."""
+
+
+@task
 def sleeper(status: LiveStatus) -> None:
     """Report once, then sleep until it is cancelled or killed."""
     while True:

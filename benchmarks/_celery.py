@@ -25,6 +25,10 @@ def _report(self: Any, rounds: int) -> list[float]:
     return each(lambda: self.update_state(state="PROGRESS", meta=meta), rounds)
 
 
+def _nothing() -> None:
+    """Do nothing at all."""
+
+
 def _asleep(address: str) -> None:
     tell_and_sleep(address)
 
@@ -32,4 +36,5 @@ def _asleep(address: str) -> None:
 asleep = app.task(_asleep, name="asleep")
 first_line = app.task(_first_line, name="first_line")
 first_line_only = app.task(_first_line, name="first_line_only", ignore_result=True)
+nothing = app.task(_nothing, name="nothing")
 report = app.task(_report, name="report", bind=True)

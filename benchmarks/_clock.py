@@ -19,6 +19,10 @@ def tell(address: str) -> None:
         sock.sendto(_MOMENT.pack(moment, os.getpid()), address)
 
 
+def nothing() -> None:
+    """Do nothing at all."""
+
+
 def tell_and_sleep(address: str) -> None:
     """Say that this line ran, then sleep until the process is killed."""
     tell(address)

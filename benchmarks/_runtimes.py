@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -77,6 +78,15 @@ def _order(server: str, statement: str) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+def answering() -> list[str]:
+    """Return the kinds of databases that can be had here."""
+    found = []
+    for kind in KINDS:
+        with suppress(OperationalError), TemporaryDirectory() as folder, database(kind, Path(folder)):
+            found.append(kind)
+    return found
 
 
 def on_each_database(stack: ExitStack, folder: Path) -> dict[str, Runtime]:
