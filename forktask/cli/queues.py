@@ -69,8 +69,9 @@ def pause_queue(name: str) -> None:
 
     Example: forktask --app demo_app:app pause-queue mail
     """
+    _check(name)
     with _told() as store:
-        store.pause_queue(_checked(name))
+        store.pause_queue(name)
     click.echo(f"{name} is paused; forktask resume-queue {name} lets it go on")
 
 
@@ -81,8 +82,9 @@ def resume_queue(name: str) -> None:
 
     Example: forktask --app demo_app:app resume-queue mail
     """
+    _check(name)
     with _told() as store:
-        if was_paused := store.resume_queue(_checked(name)):
+        if was_paused := store.resume_queue(name):
             _wake(store, name)
     click.echo(f"{name} goes on" if was_paused else f"{name} was not paused")
 
@@ -95,10 +97,9 @@ def _wake(store: Store, queue: str) -> None:
         here.doorbell.ring(["due", ""])
 
 
-def _checked(name: str) -> str:
+def _check(name: str) -> None:
     if not is_queue(name):
         raise click.BadParameter(f"{name!r} is no queue; {QUEUE_RULE}", param_hint="NAME")
-    return name
 
 
 WAIT = click.option("--wait", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds for an answer.")
@@ -107,7 +108,7 @@ WAIT = click.option("--wait", type=click.FloatRange(0), default=10.0, show_defau
 @click.command()
 @WAIT
 def stop_workers(wait: float) -> None:
-    """Have every worker on every host take nothing more, those too that start later; what runs goes on.
+    """Have nothing more taken from any queue, on any host, by workers that start later either; what runs goes on.
 
     Shows who obeys; exit code 4: somebody has not said so in time.
 
@@ -128,6 +129,8 @@ def resume_workers(wait: float) -> None:
     with _told() as store:
         if not store.resume_queue(ALL_QUEUES):
             click.echo("the workers were not stopped", err=True)
+        for queue in store.waiting_queues():
+            _wake(store, queue)
         _report(store, wait, lambda row: row.held_at is None, "takes tasks")
 
 

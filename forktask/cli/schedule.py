@@ -50,7 +50,10 @@ def _store() -> Iterator[Store]:
 @utc_option
 @json_option
 def list_(count: int, all_: bool, utc: bool, as_json: bool) -> None:
-    """Show each recurring task with its next runs."""
+    """Show each recurring task with its next runs.
+
+    Example: forktask --app shop:app schedule list --next 3
+    """
     with _store() as store:
         rows, now = store.schedules()
         known = {row.name for row in rows}
@@ -143,6 +146,8 @@ def load(file: TextIO) -> None:
     """Add or change all recurring tasks of a JSON FILE (- is standard input), or none if one of them is wrong.
 
     It is a list of objects with `task`, `every` or `cron`, and what `add` takes, by the names of its options.
+
+    Example: forktask --app shop:app schedule load tasks.json
     """
     try:
         entries = json.load(file)
@@ -193,7 +198,10 @@ def _found(store: Store, name: str) -> ScheduleRow:
 @schedule.command()
 @click.argument("name")
 def remove(name: str) -> None:
-    """Delete the recurring task NAME; its runs stay."""
+    """Delete the recurring task NAME; its runs stay.
+
+    Example: forktask schedule remove nightly
+    """
     with _store() as store:
         _refuse_declared(_found(store, name), "remove")
         store.remove_schedule(name)
@@ -203,7 +211,10 @@ def remove(name: str) -> None:
 @schedule.command()
 @click.argument("name")
 def pause(name: str) -> None:
-    """Let nothing of NAME be due until it is resumed, whatever is deployed meanwhile; a run under way goes on."""
+    """Let nothing of NAME be due until it is resumed, whatever is deployed meanwhile; a run under way goes on.
+
+    Example: forktask schedule pause nightly
+    """
     _change(name, changes.paused)
     click.echo(f"paused {name}")
 
@@ -211,7 +222,10 @@ def pause(name: str) -> None:
 @schedule.command()
 @click.argument("name")
 def resume(name: str) -> None:
-    """Let NAME go on with its next due time; what was due meanwhile is left out."""
+    """Let NAME go on with its next due time; what was due meanwhile is left out.
+
+    Example: forktask schedule resume nightly
+    """
     _change(name, changes.resumed)
     click.echo(f"resumed {name}")
 

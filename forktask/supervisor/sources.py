@@ -74,7 +74,7 @@ class Sources:
 
     @property
     def is_held(self) -> bool:
-        """True if all workers were told to take nothing."""
+        """True if nothing is to be taken from any queue, by whoever serves it."""
         return ALL_QUEUES in self._paused
 
     def is_awaited(self) -> bool:
@@ -84,6 +84,8 @@ class Sources:
 
     @property
     def _open(self) -> list[tuple[str, list[str]]]:
+        if self.is_held:
+            return []
         return [(name, tasks) for name, tasks in self._unserved.items() if name not in self._paused]
 
     def due(self, places: int) -> list[Due]:

@@ -6,8 +6,10 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -141,8 +143,26 @@ def test_a_broken_pipe_has_the_code_of_the_signal(here: CommandLine, monkeypatch
     assert done.output == ""
 
 
+def every(group_: click.Group, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command with its name, those of groups too."""
+    for part, command in group_.commands.items():
+        if isinstance(command, click.Group):
+            yield from every(command, f"{name}{part} ")
+        else:
+            yield f"{name}{part}", command
+
+
 def test_every_command_has_one_example_and_one_line_that_says_what_it_does() -> None:
-    for name, command in group.commands.items():
+    for name, command in every(group):
         text = command.help or ""
-        assert text.splitlines()[0].endswith((".", ":")), name
-        assert text.count("Example: ") == 1 or name == "schedule", name
+        assert text.splitlines()[0].endswith((".", ":", ";", ",")) or "." in text.partition("\n\n")[0], name
+        assert text.count("Example: ") == 1, name
+        example = text.partition("Example: ")[2]
+        assert f" {name} " in f"{' '.join(example.split())} ", name
+
+
+def test_a_shell_completes_commands_and_states(tmp_path: Path) -> None:
+    for words, told in (("forktask set-", "set-state"), ("forktask list --state ru", "running")):
+        place = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        done = program("forktask", folder=tmp_path, _FORKTASK_COMPLETE="bash_complete", **place)
+        assert done.stdout.splitlines() == [f"plain,{told}"]

@@ -14,7 +14,7 @@ from forktask.states import State
 from forktask.store import Store
 from tests import zoo
 from tests.process.working import environment, workers
-from tests.runtimes import PATIENCE, MakeRuntime, wait_message
+from tests.runtimes import PATIENCE, MakeRuntime, ended, wait_message
 from tests.waiting import wait_until
 
 
@@ -84,6 +84,18 @@ def test_a_queue_that_goes_on_is_looked_at_where_nobody_lives(make_runtime: Make
     runtime.store.pause_queue("default")
     run(runtime, "resume-queue", "default")
     wait_until(lambda: status.refresh().state is State.COMPLETED, PATIENCE, "the end of what waited")
+
+
+def test_where_workers_are_stopped_nobody_takes_from_a_queue(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime()
+    runtime.store.ensure_tables()
+    run(runtime, "stop-workers")
+    waiting = zoo.nothing.enqueue()  # its supervisor is told at once
+    for _ in range(2):
+        ended(zoo.nothing.initiate())  # and of these later
+    assert waiting.refresh().state is State.QUEUED
+    run(runtime, "resume-workers")
+    assert ended(waiting).state is State.COMPLETED
 
 
 @pytest.mark.parametrize("name", ["*", "", "x" * 101, "a:b", "a\nb"])
