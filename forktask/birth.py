@@ -16,6 +16,9 @@ from forktask import capture, channel, descriptors, kept, memory, native, place,
 from forktask.host import descent
 from forktask.progress import Page
 
+SPARE = b"forktask spare"
+"""What `ps -o comm` says of a runner that waits for an order."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
@@ -54,6 +57,7 @@ def make_ready(birth: Birth) -> None:
 
 def run_ready(birth: Birth, sock: socket.socket, output: int, page: Page) -> NoReturn:
     """Be a runner of its own in a process that is ready: wait for an order, execute it and leave."""
+    process.rename(SPARE)
     os.setsid()
     process.die_with(birth.parent)
     settle(output)

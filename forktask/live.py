@@ -36,6 +36,7 @@ class LiveStatus:
         settings: What `initiate` was given; an instance of the task's `Settings` model if it declares one.
         attempt: 1 for the first run.
         resumed_from: What `checkpoint` of an earlier attempt left, or None.
+        worker_arguments: What follows `--` on the command line of the worker that runs it.
         log: Logger whose lines stand in the log of the attempt.
     """
 
@@ -51,8 +52,10 @@ class LiveStatus:
         task: str = "",
         phases: Sequence[str] = (),
         on_progress: Callable[[Report], None] | None = None,
+        worker_arguments: tuple[str, ...] = (),
     ) -> None:
         self.id = status_id
+        self.worker_arguments = worker_arguments
         self.settings = settings
         self.attempt = attempt
         self.resumed_from = resumed_from

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -18,6 +18,7 @@ _contexts: list[tuple[weakref.ref[Any], Callable[[], Context | None]]] = []
 _database_url: str | None = None
 _version = ""
 _reference = ""
+_worker_arguments: tuple[str, ...] = ()
 
 
 def in_supervisor() -> bool:
@@ -93,6 +94,17 @@ def version() -> str:
 def reference() -> str:
     """Return what was imported; empty in the application itself."""
     return _reference
+
+
+def set_worker_arguments(arguments: Sequence[str]) -> None:
+    """Note what this worker, and so its runners, was told for its tasks."""
+    global _worker_arguments
+    _worker_arguments = tuple(arguments)
+
+
+def worker_arguments() -> tuple[str, ...]:
+    """Return that; empty where no worker runs the task."""
+    return _worker_arguments
 
 
 def set_database_url(url: str) -> None:

@@ -235,6 +235,15 @@ def rename(name: bytes) -> None:
         _libc.prctl(PR_SET_NAME, name, 0, 0, 0)
 
 
+def name_of(pid: int) -> bytes:
+    """Return what `ps -o comm` shows of a process; empty if it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as file:
+            return file.read().rstrip(b"\n")
+    except OSError:
+        return b""
+
+
 def reset_signals() -> None:
     """Forget all signal handlers and masks that were inherited, but ignore what Python ignores."""
     reset_handlers()

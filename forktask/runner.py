@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, NoReturn
 from uuid import UUID
 
-from forktask import bars, channel, current, place, registry
+from forktask import bars, channel, current, hooks, place, process, registry
 from forktask.definition import TaskDefinition
 from forktask.errors import TaskStopped
 from forktask.jsonvalues import plain
@@ -61,6 +61,8 @@ def listen_to_signals() -> None:
 
 def serve(order: Mapping[str, Any], sock: socket.socket, page: Page, context: place.Context) -> NoReturn:
     """Execute one order, send how it went, and end the process; its output is redirected already."""
+    if "ends" in order:
+        hooks.serve(order, context)
     voice = Voice(sock)
     voice.say_last(run_here(order, voice, page, context))
 
@@ -73,6 +75,7 @@ def keep(page: Page) -> None:
 
 def run_here(order: Mapping[str, Any], voice: Voice, page: Page, context: place.Context) -> dict[str, Any]:
     """Execute one order in this process alone; return the last word, when all that was printed is on its way."""
+    process.rename(title(order["task"]))
     me = os.getpid()
     last = run(order, voice.tell, page, context)
     with contextlib.suppress(Exception):
@@ -81,6 +84,11 @@ def run_here(order: Mapping[str, Any], voice: Voice, page: Page, context: place.
     if os.getpid() != me:
         _leave_fork(last)
     return last
+
+
+def title(task: str) -> bytes:
+    """Return what `ps -o comm` shows of a runner: the last part of the task's name, as far as there is room for it."""
+    return f"task:{task.rpartition('.')[2]}".encode()[:15].decode(errors="ignore").encode()
 
 
 class Voice:
@@ -147,9 +155,12 @@ def run(
                 live = live_status(order, definition, send, page, on_progress)
                 until_judged.enter_context(current.running(live))
                 pick_up_bars()
-                result = definition.execute(live, order.get("shell") or (), order.get("private") or {})
+                hooks.before(definition.name, live)
+                found = definition.execute(live, order.get("shell") or (), order.get("private") or {})
                 _stopping = _stopping or is_outermost
-                return {"word": "done", "value": plain(result, "result")}
+                result = plain(found, "result")
+                hooks.after(definition.name, live, result)
+                return {"word": "done", "value": result}
         except TaskStopped:
             return {"word": "stopped", "traceback": cut(traceback.format_exc())}
         except SystemExit as error:
@@ -191,6 +202,7 @@ def live_status(
         task=definition.name,
         phases=definition.phases,
         on_progress=on_progress,
+        worker_arguments=place.worker_arguments(),
     )
 
 

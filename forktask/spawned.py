@@ -34,6 +34,7 @@ def main(shell: Sequence[str]) -> NoReturn:
     process.die_with(config["parent"])
     host.restore_interpreter(config)
     place.set_code(config["application"], config["version"])
+    place.set_worker_arguments(config["worker_arguments"])
     birth.become_runner({sock.fileno()}, output=1)
     try:
         loaded = application.load(config["application"])
@@ -42,7 +43,8 @@ def main(shell: Sequence[str]) -> NoReturn:
         order = channel.receive(sock)
         if order is None:
             os._exit(0)
-        _prepare(order, shell)
+        if "ends" not in order:
+            _prepare(order, shell)
     except BaseException:  # the application's code; the supervisor writes what became of it
         channel.send(sock, launch_failure(traceback.format_exc()))
         os._exit(1)

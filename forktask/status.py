@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 from uuid import UUID
 
-from forktask import clock, runtime, sentences
+from forktask import clock, runtime, sentences, signals
 from forktask.errors import StatusNotFoundError
 from forktask.forecast import Place
 from forktask.phases import Phase
@@ -227,3 +227,6 @@ def _as_id(value: UUID | str) -> UUID:
         return UUID(value)
     except (ValueError, AttributeError, TypeError):
         raise StatusNotFoundError(value) from None
+
+
+signals.provide_status(TaskStatus.get)

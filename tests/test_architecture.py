@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     "errors states clock native moments retry rules jsonvalues config registry identity queuename masking selection",
-    "columns rows tables indexes sentences estimate progress phases track live bars definition schedule",
+    "columns rows tables indexes sentences estimate progress phases track live bars definition schedule signals",
     "store",
     "application host descriptors memory",
     "descriptors memory forks process usage",
-    "channel capture place proof forecast rehearsal current lastword runner kept birth supervisor start spawned",
+    "channel capture place proof forecast rehearsal current lastword hooks runner kept birth supervisor start spawned",
     "options call starter runtime entries",
     "operations status configured declaration task",
     "cli __main__",
@@ -47,7 +47,7 @@ ONE_PLACE = {
     "psutil": {"forktask/process.py"},
     "time.time": {"forktask/clock.py"},
     "time.sleep": {"forktask/clock.py"},
-    "flask": {"web/"},
+    "flask": {"web/", "forktask/cli/discovery.py"},
     "flask.render_template_string": set(),  # compiles the template at each call
     "click": {"forktask/cli/", "web/"},
 }

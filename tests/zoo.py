@@ -639,3 +639,18 @@ def burn(status: LiveStatus) -> None:
     until = time.process_time() + status.settings["seconds"]
     while time.process_time() < until:
         pass
+
+
+@task
+def worker_arguments(status: LiveStatus) -> list[str]:
+    """Return what the worker was told for its tasks."""
+    return list(status.worker_arguments)
+
+
+@task
+def print_lines(status: LiveStatus) -> None:
+    """Print and log five lines."""
+    print("printed")
+    print("two\nlines")
+    status.log.info("logged")
+    print("unended", end="")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 
 from forktask import application, place
 from forktask.cli import beginning, figures, listing, orders, queues, setup, transfer
+from forktask.cli.discovery import discover, of_flask_command
 from forktask.cli.following import follow
 from forktask.cli.importing import explained
 from forktask.cli.manner import Commands
@@ -26,10 +26,7 @@ from forktask.cli.worker import worker
 @click.pass_context
 def group(context: click.Context, app: str | None) -> None:
     """Background tasks of a Flask application."""
-    load_app = getattr(context.find_root().obj, "load_app", None)
-    if load_app is None and context.invoked_subcommand != "worker":  # which is replaced by what imports it
-        app = app or os.environ.get("FORKTASK_APP")
-    context.with_resource(_surroundings(app, load_app))
+    context.with_resource(_surroundings(app, context))
 
 
 for command in (
@@ -51,12 +48,21 @@ for command in (
     group.add_command(command)
 
 
-def _surroundings(app: str | None, load_app: Callable[[], Any] | None) -> AbstractContextManager[Any]:
-    """Return the context of the application: the one named, the one that the `flask` command found, or none."""
-    if not app and load_app is not None:
+def _surroundings(app: str | None, context: click.Context) -> AbstractContextManager[Any]:
+    """Return the context of the application: the one named, else the one that the `flask` command or we find, or none.
+
+    With FORKTASK_APP all is said.
+    """
+    named = os.environ.get("FORKTASK_APP")
+    if not app:
         with explained("the application"):
-            context: AbstractContextManager[Any] = load_app().app_context()
-        return context
+            found = of_flask_command(context)
+            if found is None and not named:
+                found = discover()
+        if found is not None:
+            around: AbstractContextManager[Any] = found.app_context()
+            return around
+        app = named if context.invoked_subcommand != "worker" else None  # which is replaced by what imports it
     if not app:
         return nullcontext()
     sys.path.insert(0, os.getcwd())  # as `flask` and `python -m` do

@@ -116,6 +116,7 @@ def stop_workers(wait: float) -> None:
     """
     with _told() as store:
         store.pause_queue(ALL_QUEUES)
+        _wake_all(store)
         _report(store, wait, lambda row: row.held_at is not None, "stopped")
 
 
@@ -129,9 +130,14 @@ def resume_workers(wait: float) -> None:
     with _told() as store:
         if not store.resume_queue(ALL_QUEUES):
             click.echo("the workers were not stopped", err=True)
+        _wake_all(store)
         for queue in store.waiting_queues():
             _wake(store, queue)
         _report(store, wait, lambda row: row.held_at is None, "takes tasks")
+
+
+def _wake_all(store: Store) -> None:
+    Workers(_witness(store), runtime.current().settings.runtime_dir).wake_all()
 
 
 def _report(store: Store, wait: float, obeys: Callable[[SupervisorRow], bool], word: str) -> None:

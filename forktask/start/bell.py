@@ -1,17 +1,24 @@
-"""The bell of a worker: whoever leaves a row to one of its queues, on its host, has it look at once."""
+"""The bell of a worker: whoever leaves a row to one of its queues has it look at once.
+
+On its host that is a socket; from other hosts PostgreSQL passes it on.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from uuid import UUID
 
 from forktask import clock, host
-from forktask.errors import LaunchError
+from forktask.errors import LaunchError, StoreError
 from forktask.process import is_here
 from forktask.proof import Witness, identity_of
+from forktask.queuename import ALL_QUEUES
 from forktask.rows import SupervisorRow
+
+log = logging.getLogger("forktask.start")
 
 KNOWN_FOR = 1.0
 """Seconds for which a process takes for true who serves which queue."""
@@ -67,13 +74,28 @@ class Workers:
         return any(row.serves(queue, task) for row in self._current())
 
     def wake(self, queue: str, task: str) -> bool:
-        """Ring those of this host that take a task from a queue; return False if nobody does, here or elsewhere."""
+        """Have those look that take a task from a queue; return False if nobody does, here or elsewhere."""
         for _ in range(2):  # who has gone, or was told to end, is asked for once more
             serving = [row for row in self._current() if row.serves(queue, task)]
-            rung = [self._ring(row) for row in serving if is_here(identity_of(row))]
+            here = [row for row in serving if is_here(identity_of(row))]
+            rung = [self._ring(row) for row in here]
             if all(rung):
                 break
+        if not all(rung) or len(here) < len(serving):
+            self._notify(queue)
         return bool(serving)
+
+    def wake_all(self) -> None:
+        """Have all workers on all hosts look."""
+        rung = [is_here(identity_of(row)) and self._ring(row) for row in self._witness.serving()]
+        if not all(rung):
+            self._notify(ALL_QUEUES)
+
+    def _notify(self, queue: str) -> None:
+        try:
+            self._witness.store.notify(queue)
+        except StoreError as error:  # they look by themselves, if later
+            log.warning("queue=%s: %s", queue, error)
 
     def runners(self, queue: str) -> int:
         """Return how many tasks of a queue those who serve it run at once; 0: nobody serves it."""

@@ -14,7 +14,7 @@ from typing import NoReturn
 from forktask import host, process
 from forktask.start.destination import Destination
 from forktask.start.starting import occupied
-from forktask.supervisor.worker import WorkerOptions
+from forktask.supervisor.options import WorkerOptions
 
 
 def exclusive_lock(
@@ -33,6 +33,21 @@ def exclusive_lock(
         os.close(lock)
         return False
     return True
+
+
+def redirect(output: str) -> None:
+    """Have the log go to a file, at its end, or to standard output if that is `-`.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    if output == "-":
+        os.dup2(1, 2)
+        return
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for number in (1, 2):
+        os.dup2(file, number)
+    os.close(file)
 
 
 def become_worker(destination: Destination, options: WorkerOptions) -> NoReturn:

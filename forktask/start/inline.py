@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from forktask import clock, place, process, registry, runner
+from forktask import clock, hooks, place, process, registry, runner
 from forktask.definition import TaskDefinition
 from forktask.errors import UnknownTaskError
 from forktask.estimate import Pace, share_of
@@ -81,6 +81,7 @@ class Inline:
         is_free = is_waited_for and word.get("counts") is False
         end = self._end(row, word, writer.last, is_free)
         self.store.save([], [end], [])
+        hooks.tell_end(hooks.described(row.task, row.id, row.attempt, end.state, end.cause))
         if word.get("class") == "KeyboardInterrupt":
             raise KeyboardInterrupt  # meant for the program, of which the task is a part here
         return end.state is State.QUEUED

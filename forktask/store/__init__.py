@@ -14,6 +14,7 @@ from forktask.store.failures import StoreRefusedError, StoreUnavailableError
 from forktask.store.figures import Figures
 from forktask.store.inserting import Inserting, Placed
 from forktask.store.listing import Listing
+from forktask.store.notices import Listener, Notices
 from forktask.store.orders import Orders
 from forktask.store.queues import MOST_AHEAD, Queues
 from forktask.store.removing import Removing
@@ -35,7 +36,16 @@ HOT: Final[tuple[tuple[Any, ...], ...]] = (
 COUNTS: Final = (1, 2, 4, 8, 16)
 """Rows at once for which statements are compiled ahead."""
 
-__all__ = ["ALL_QUEUES", "MOST_AHEAD", "Placed", "SeenBy", "Store", "StoreRefusedError", "StoreUnavailableError"]
+__all__ = [
+    "ALL_QUEUES",
+    "MOST_AHEAD",
+    "Listener",
+    "Placed",
+    "SeenBy",
+    "Store",
+    "StoreRefusedError",
+    "StoreUnavailableError",
+]
 
 
 class Store(
@@ -53,6 +63,7 @@ class Store(
     Removing,
     ByHand,
     Figures,
+    Notices,
 ):
     """The tables of one database.
 

@@ -46,7 +46,7 @@ class Database:
         self.has_returning = self.kind in ("sqlite", "postgresql")
         self.makes_tables = True
         """False: it is an error where they are missing."""
-        self._timeouts = SUPERVISOR_TIMEOUTS if supervisor else TIMEOUTS
+        self.timeouts = SUPERVISOR_TIMEOUTS if supervisor else TIMEOUTS
         self._compiled: dict[Hashable, Compiled] = {}
         self._open: dict[int, Any] = {}
         self._pid = os.getpid()
@@ -68,7 +68,7 @@ class Database:
             **options,
         )
         if self.kind == "postgresql":
-            patient = patient_connection(engine.dialect.loaded_dbapi, self._timeouts.statement + 1)
+            patient = patient_connection(engine.dialect.loaded_dbapi, self.timeouts.statement + 1)
             event.listen(engine, "do_connect", lambda dialect, record, given, named: patient.connect(*given, **named))
         event.listen(engine, "connect", self._connected)
         if supervisor and self.is_sqlite:
@@ -77,7 +77,7 @@ class Database:
         return engine
 
     def _connect_arguments(self) -> dict[str, Any]:
-        limits = self._timeouts
+        limits = self.timeouts
         if self.is_sqlite:
             return {"timeout": limits.busy}
         if self.kind == "postgresql":
@@ -108,7 +108,7 @@ class Database:
         return found.st_dev, found.st_ino
 
     def _session_settings(self, connection: Any) -> tuple[str, ...]:
-        seconds = self._timeouts.statement
+        seconds = self.timeouts.statement
         if self.is_sqlite:
             return ("PRAGMA synchronous=NORMAL",)
         if self.kind == "postgresql":
@@ -174,7 +174,7 @@ class Database:
             self.create_tables()
             return self._with_live_connection(work, transaction)
         except Exception as error:
-            if self._is_ours(error):
+            if self.is_ours(error):
                 raise failure(error) from error
             raise
 
@@ -232,7 +232,7 @@ class Database:
             connection.invalidate()
         return is_dead
 
-    def _is_ours(self, error: BaseException) -> bool:
+    def is_ours(self, error: BaseException) -> bool:
         """Return True for what a database or the way to it did."""
         dbapi = self.engine.dialect.dbapi
         return isinstance(error, exc.SQLAlchemyError | OSError) or (
@@ -253,7 +253,7 @@ class Database:
         try:
             return work(self.engine)
         except Exception as error:
-            if self._is_ours(error):
+            if self.is_ours(error):
                 raise failure(error) from error
             raise
 

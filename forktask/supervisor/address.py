@@ -27,6 +27,8 @@ class Address:
         self.lock = lock
         self.directory = directory
         self.name = name
+        self.has_log = True
+        """True if standard error is a file of ours."""
         self._file = self._found()
 
     def is_wanted(self, clients: Clients) -> bool:
@@ -50,10 +52,12 @@ class Address:
         clients.listen(again)
 
     def keep(self, clients: Clients) -> None:
-        """Stand there again if somebody has removed our name, as cleaners of temporary directories do."""
+        """Stand there again if somebody has removed our name, as cleaners of temporary directories do; cap the log."""
         with contextlib.suppress(OSError):
             if self._found() is None:
                 self._stand_again(clients)
+        if self.has_log:
+            self._cap_log()
 
     def neighbours(self) -> set[str]:
         """Return the names of other supervisors that live here, those too that still import their application."""
@@ -110,7 +114,7 @@ class Address:
         except OSError:
             return None
 
-    def cap_log(self) -> None:
+    def _cap_log(self) -> None:
         """Empty our log when it has grown too long; it is opened for appending."""
         with contextlib.suppress(OSError):
             if os.fstat(2).st_size > LOG_LIMIT:

@@ -18,11 +18,15 @@ from forktask.states import StartMethod
 from forktask.store import Store
 from forktask.supervisor.address import Address
 from forktask.supervisor.loop import Supervisor
+from forktask.supervisor.options import WorkerOptions
 from forktask.supervisor.order import Order
 from forktask.supervisor.preload import Preloaded, freeze, loaded_here, preload
-from forktask.supervisor.worker import Worker, WorkerOptions
+from forktask.supervisor.worker import Worker
 
 log = logging.getLogger("forktask.supervisor")
+
+SUPERVISOR, WORKER = b"forktask", b"forktask worker"
+"""What `ps -o comm` says of them."""
 
 
 def configuration(settings: Settings, application: str, version: str, reference: str) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def main() -> NoReturn:
     os.set_blocking(0, True)  # gevent's sockets never block, and pass that on
     config = json.loads(_read_all(0))
     options = WorkerOptions(**config["worker"]) if "worker" in config else None
+    process.rename(SUPERVISOR if options is None else WORKER)
     process.reset_signals()  # exec keeps what the web process ignores or blocks, SIGCHLD among it
     if options is None:
         os.setsid()
@@ -52,6 +57,7 @@ def main() -> NoReturn:
     host.restore_interpreter(config)
     place.enter("supervisor")
     place.set_code(config["reference"], config["version"])
+    place.set_worker_arguments(options.arguments if options is not None else ())
     settings = Settings(**config["settings"] | {"start_method": StartMethod(config["settings"]["start_method"])})
     preloaded = preload(config["reference"], config["modules"])
     if options is not None and preloaded.failure:
@@ -69,7 +75,7 @@ def main() -> NoReturn:
     if "client" in config:
         supervisor.clients.add(socket.socket(fileno=config["client"]))
     if isinstance(supervisor, Worker):
-        supervisor.listen_to_bell()
+        supervisor.begin()
     freeze()
     supervisor.run()
     os._exit(supervisor.exit_code)
@@ -91,6 +97,7 @@ def prepare(store: Store) -> None:
 def serve_forked(settings: Settings, order: Order, context: place.Context) -> NoReturn:
     """Be the supervisor of one order, forked from the application itself: for scripts and closures."""
     place.enter("supervisor")
+    process.rename(SUPERVISOR)
     process.reset_signals()
     replace_streams()
     descriptors.null_sockets()

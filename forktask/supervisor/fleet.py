@@ -158,6 +158,10 @@ class Fleet:
         for runner in [*self.dismiss_spares(), *others]:
             process.reap(runner.pid)
 
+    def knows(self, pid: int) -> bool:
+        """Return True if we wait for this child."""
+        return pid in self.children or (self.nursery is not None and self.nursery.pid == pid)
+
     def forget(self, runner: Runner) -> None:
         """Note that a runner was reaped."""
         self.children.pop(runner.pid, None)
@@ -225,6 +229,7 @@ class Fleet:
             "application": self.preloaded.reference,
             "modules": sorted({definition.module for definition in registry.tasks()}),
             "version": place.version(),
+            "worker_arguments": place.worker_arguments(),
             "settings": asdict(self.settings),
             **host.interpreter_state(),
         }

@@ -10,6 +10,7 @@ from forktask.errors import StoreError
 from forktask.proof import NEVER_TAKEN, Witness, is_left_alone
 from forktask.rows import Request, StatusRow, SupervisorRow
 from forktask.sentences import new_reference, sentence
+from forktask.start.bell import Workers
 from forktask.states import UNDER_WAY, Cause, State
 from forktask.supervisor.address import Address
 from forktask.supervisor.charge import Charge
@@ -42,7 +43,8 @@ class Inspection:
         self.neighbours = Neighbours(me, self.store, self.witness, address)
         self.sources = Sources(me, self.store, self.neighbours, shares)
         self.is_alone = me.kind == "fork"
-        self.schedules = Schedules(self.store, source_of(me, self.fleet.preloaded))
+        workers = Workers(self.witness, self.settings.runtime_dir)
+        self.schedules = Schedules(self.store, source_of(me, self.fleet.preloaded), workers.wake)
         self.registered = False
         self.looked_at = clock.monotonic()
         """When the table was last read to the end; at first: when it began to try."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from forktask import clock
 from forktask.errors import StoreError
-from forktask.rows import End, LogRow, Sample
+from forktask.rows import End, LogRow, Sample, StatusRow
 from forktask.sentences import new_reference
 from forktask.states import Cause, State
 from forktask.store import Store
@@ -33,6 +33,8 @@ class Ledger:
         self.ends_since = 0.0
         """When the first of them came."""
         self.output: list[LogRow] = []
+        self.show: Callable[[StatusRow, Sequence[LogRow]], None] | None = None
+        """Called with what a runner has printed."""
         self._closed_until = 0.0
 
     @property
@@ -56,6 +58,15 @@ class Ledger:
         log.warning("database: %s", error)
         self._closed_until = clock.monotonic() + PAUSE_AFTER_ERROR
 
+    def take_output(self, charge: Charge, *, last: bool = False) -> None:
+        """Keep what a runner has printed."""
+        if charge.row is None:
+            return
+        rows = charge.output.rows(charge.row.id, charge.row.attempt, last=last)
+        self.output += rows
+        if self.show is not None:
+            self.show(charge.row, rows)
+
     def write(self, charges: Collection[Charge]) -> tuple[list[End], set[UUID]]:
         """Write what has changed.
 
@@ -63,8 +74,7 @@ class Ledger:
             The ends that are in the table now, and the ids of those under watch that are no longer ours.
         """
         for charge in charges:
-            if charge.row is not None:
-                self.output += charge.output.rows(charge.row.id, charge.row.attempt)
+            self.take_output(charge)
         samples = [(charge, found) for charge in charges if (found := charge.sample())]
         if (not samples and self.is_empty) or not self.is_open:
             return [], set()

@@ -17,6 +17,7 @@ from forktask.rows import SupervisorRow
 from forktask.states import Cause
 from forktask.store import Store
 from forktask.supervisor.address import Address
+from forktask.supervisor.aftermath import Aftermath
 from forktask.supervisor.clients import Clients
 from forktask.supervisor.fleet import Fleet
 from forktask.supervisor.inspection import LOOK_INTERVAL, Inspection
@@ -70,6 +71,7 @@ class Supervisor(Watching):
         self.orders = Orders(settings, self.fleet, self.ledger, me.id)
         self.relays = self.orders.relays
         self.inspection = Inspection(me, self.orders, address, shares)
+        self.aftermath = Aftermath(self.selector, self.fleet)
         self.clients = Clients(self.selector, me.id, self.take_message)
         self.stopping, self.exit_code = False, 0
         self._sample_at = self._look_at = self._refill_at = 0.0
@@ -135,12 +137,12 @@ class Supervisor(Watching):
             for charge in self.fleet.under_way.values():
                 charge.ask_if_silent()
             self._guarded(self._write)
-        if now >= self._look_at and self.inspection.registered and self.ledger.is_open:
+        if now >= self._look_at:
             self._look_at = now + LOOK_INTERVAL
-            self.inspection.look() if not self.stopping else self.inspection.look_at_own()
-            self._keep_files()
-        elif now >= self._look_at:
-            self._look_at = now + LOOK_INTERVAL
+            if self.inspection.registered and self.ledger.is_open:
+                self.inspection.look() if not self.stopping else self.inspection.look_at_own()
+                if self.address is not None:
+                    self.address.keep(self.clients)
         if self.fleet.lacks_spares and now >= self._refill_at and not self.stopping:
             self._refill_at = now + LOOK_INTERVAL  # where the kernel refuses one
             self.fleet.refill()
@@ -162,6 +164,7 @@ class Supervisor(Watching):
         for end in ends:
             if end.state.is_final:
                 self.clients.ended(str(end.status_id))
+        self.aftermath.tend(ends)
         for status_id in refused:
             if (charge := self.fleet.under_way.get(status_id)) is not None:
                 charge.give_up()
@@ -190,7 +193,7 @@ class Supervisor(Watching):
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self.fleet.under_way or not self.ledger.is_empty)
+        return bool(self.fleet.under_way or self.aftermath.is_busy or not self.ledger.is_empty)
 
     def _is_finished(self) -> bool:
         if self.stopping:
@@ -236,8 +239,3 @@ class Supervisor(Watching):
             except StoreError as error:
                 log.warning("database: %s", error)
         log.info("left pid=%d", os.getpid())
-
-    def _keep_files(self) -> None:
-        if self.address is not None:
-            self.address.keep(self.clients)
-            self.address.cap_log()

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from functools import partial
 
 from forktask import forks, process
-from forktask.birth import Birth
+from forktask.birth import SPARE, Birth
 from forktask.host import descent
 from forktask.progress import Page
 from forktask.supervisor.ends import Ends
-from forktask.supervisor.tending import ANSWER, tend
+from forktask.supervisor.tending import ANSWER, NAME, tend
 
 log = logging.getLogger("forktask.supervisor")
 
@@ -65,6 +65,11 @@ class Nursery:
         self._sock: socket.socket | None = None
         self._pid = self._pidfd = self._start_ticks = 0
         self._name = ""
+
+    @property
+    def pid(self) -> int | None:
+        """Its pid while it is there."""
+        return self._pid if self._sock is not None else None
 
     @property
     def expected(self) -> int:
@@ -218,4 +223,6 @@ def strays(nursery: int, start_ticks: int, is_known: Callable[[int], bool]) -> l
     Within one tick, a hundredth of a second, that is who has the higher pid: the kernel gives them in turn.
     """
     born = {pid: (ticks, pid) for pid, ticks in process.children().items()}
-    return [pid for pid, when in born.items() if when > (start_ticks, nursery) and not is_known(pid)]
+    unknown = [pid for pid, when in born.items() if when > (start_ticks, nursery) and not is_known(pid)]
+    # As pid 1 of a container we also have the orphans of tasks, which are called otherwise.
+    return [pid for pid in unknown if process.name_of(pid) in (NAME, SPARE, b"")]

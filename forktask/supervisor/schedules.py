@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -36,11 +37,17 @@ class Schedules:
 
     Args:
         source: The application whose code this process has; None where that could not be imported.
+        wake: Called with queue and task of each run that was left to a queue.
     """
 
-    def __init__(self, store: Store, source: changes.Source | None) -> None:
+    def __init__(
+        self, store: Store, source: changes.Source | None, wake: Callable[[str, str], object] = lambda queue, task: None
+    ) -> None:
         self.store = store
         self.source = source
+        self.wake = wake
+        self.ordered = 0
+        """Runs so far."""
         self._said: dict[str, Declaration] | None = None
         self._look_at = 0.0
         self._seen: tuple[datetime, float] | None = None
@@ -131,6 +138,9 @@ class Schedules:
         runs = [run_of(row, due, definition) for due in what.runs]
         for status_id in self.store.order_runs(row, what, runs):
             log.info("ordered schedule=%s task=%s id=%s", row.name, row.task, status_id)
+            self.ordered += 1
+            if row.queue is not None:
+                self.wake(row.queue, row.task)
         if what.skipped:
             log.info("skipped schedule=%s runs=%d", row.name, what.skipped)
         if len(what.runs) == MOST:

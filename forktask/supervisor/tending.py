@@ -17,7 +17,6 @@ import socket
 import struct
 from collections.abc import Callable, Collection
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 from forktask import birth, descriptors, forks, process
@@ -44,10 +43,9 @@ def tend(given: birth.Birth, sock: socket.socket, pages: Collection[Page]) -> No
     for page in pages:
         page.close()
     fork = _how_to_fork()
-    name = Path("/proc/self/comm").read_bytes().rstrip(b"\n")
     process.rename(NAME)
     birth.make_ready(given)
-    _answer(sock, fork, _Cradle(given, sock, name))
+    _answer(sock, fork, _Cradle(given, sock))
 
 
 def _how_to_fork() -> Fork:
@@ -65,19 +63,17 @@ def _refuse(error: OSError, child: object) -> int:
 class _Cradle:
     """What becomes a runner, with the descriptors that came for it."""
 
-    __slots__ = ("collects", "given", "name", "numbers", "page", "sock")
+    __slots__ = ("collects", "given", "numbers", "page", "sock")
 
-    def __init__(self, given: birth.Birth, sock: socket.socket, name: bytes) -> None:
+    def __init__(self, given: birth.Birth, sock: socket.socket) -> None:
         self.given = given
         self.sock = sock
-        self.name = name
         self.numbers: list[int] = []
         self.page = VacantPage()
         self.collects = gc.isenabled()
 
     def __call__(self) -> NoReturn:
         """Be the runner; in the forked child."""
-        process.rename(self.name)
         os.close(self.sock.fileno())
         if self.collects:
             gc.enable()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from forktask import clock, process
 from forktask.rows import End
 from forktask.states import Cause
+from forktask.supervisor.aftermath import Aftermath
 from forktask.supervisor.charge import Charge, Runner
 from forktask.supervisor.ending import conclude
 from forktask.supervisor.fleet import Fleet
@@ -30,6 +31,7 @@ class Watching:
     fleet: Fleet
     ledger: Ledger
     orders: Orders
+    aftermath: Aftermath
 
     def _guarded(self, action: Callable[[], object]) -> None:
         try:
@@ -122,9 +124,10 @@ class Watching:
         )  # fmt: skip
         if charge.superseded:
             return
-        self.ledger.output += charge.output.rows(end.status_id, end.attempt, last=True)
+        self.ledger.take_output(charge, last=True)
         self.ledger.add(end)
         self._after_end(charge, end)
 
     def _after_end(self, charge: Charge, end: End) -> None:
         self.orders.after_end(charge, end)
+        self.aftermath.note(charge, end)

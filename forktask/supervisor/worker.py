@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-import selectors
-from dataclasses import dataclass, field
+from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
 from uuid import UUID
 
-from forktask import clock, host, memory
-from forktask.errors import LaunchError, StoreError
+from blinker import NamedSignal
+
+from forktask import clock, memory, signals
+from forktask.errors import StoreError
 from forktask.rows import End
-from forktask.start.bell import Bell
 from forktask.states import Cause
+from forktask.supervisor.alarm import Alarm
 from forktask.supervisor.charge import Charge
 from forktask.supervisor.loop import Supervisor
+from forktask.supervisor.options import WorkerOptions
 from forktask.supervisor.order import Order
+from forktask.supervisor.orphans import Orphans
+from forktask.supervisor.preload import dispose_engines
+from forktask.supervisor.resting import RestingInspection
+from forktask.supervisor.scaling import Scale
+from forktask.supervisor.showing import show_output
 from forktask.supervisor.sources import Shares, why_not
 
 log = logging.getLogger("forktask.worker")
@@ -28,52 +35,6 @@ CHECK_INTERVAL: Final = 1.0
 WORDS: Final = ("takes nothing more, and finishes", "interrupts what runs", "kills what runs")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOptions:
-    """What a worker is told; plain values, which go through its exec.
-
-    Attributes:
-        weights: Its queues, see `Shares`.
-        processes: Most runners at once.
-        tasks_per_runner: So many short tasks one runner executes, one after the other, before it leaves.
-        ignored: Names of tasks that it leaves alone.
-        once: End after one batch: what is due at the first look, at most as many as there are processes.
-        drain: End when nothing is due.
-        only: The one status to run, before it ends.
-        most_tasks: End after so many have begun; so for the others.
-        most_seconds: Of its life.
-        most_memory: Bytes, of itself and its runners.
-        most_failures: Attempts that ended otherwise than completed, cancelled or interrupted.
-        most_idle: Looks in a row at which nothing ran and nothing was due.
-        stop_file: End when this file is there.
-    """
-
-    weights: dict[str, int]
-    processes: int
-    tasks_per_runner: int = 1
-    ignored: list[str] = field(default_factory=list)
-    once: bool = False
-    drain: bool = False
-    only: str | None = None
-    most_tasks: int | None = None
-    most_seconds: float | None = None
-    most_memory: int | None = None
-    most_failures: int | None = None
-    most_idle: int | None = None
-    stop_file: str | None = None
-
-    @property
-    def is_single(self) -> bool:
-        """True if it is to do what there is now, and end."""
-        return self.once or self.drain or self.only is not None
-
-    @property
-    def is_limited(self) -> bool:
-        """True if it will end by itself."""
-        most = (self.most_tasks, self.most_seconds, self.most_memory, self.most_failures, self.most_idle)
-        return self.is_single or any(limit is not None for limit in most)
-
-
 class Worker(Supervisor):
     """A supervisor that an operator, systemd or cron started, and ends."""
 
@@ -82,30 +43,66 @@ class Worker(Supervisor):
         shares = Shares(weights=options.weights, ignored=frozenset(options.ignored), only=only)
         super().__init__(**known, shares=shares)
         self.options = options
-        self.orders.processes = options.processes
+        if self.address is not None:
+            self.address.has_log = False  # it is the operator's
+        self.scale = Scale(options.processes if options.once else options.least, options.processes)
+        self._follow_scale()
         self.orders.remaining = options.most_tasks
         self.relays.tasks = options.tasks_per_runner
-        self.bell: Bell | None = None
+        self.inspection: RestingInspection = RestingInspection(
+            self.me,
+            self.orders,
+            self.address,
+            shares,
+            sleep=options.sleep,
+            queues=options.weights,
+            ignored=options.ignored,
+        )
+        self.inspection.on_idle = lambda: self._guarded(lambda: self._tell(signals.worker_idle))
+        if options.shows_output:
+            self.ledger.show = show_output
+        self._orphans = Orphans(self.fleet.knows) if os.getpid() == 1 else None
+        self._reap_at = 0.0
+        self.alarm = Alarm(self.selector, self.ledger.store, options.weights, self._rung)
         self.failures = 0
         self._told = self._said = 0
         self._begun_at = clock.monotonic()
         self._check_at = 0.0
         self._leave_at: float | None = None
 
-    def listen_to_bell(self) -> None:
-        """Look at once when somebody on this host leaves a row to one of our queues."""
-        try:
-            self.bell = Bell(host.private_directory(self.settings.runtime_dir), self.me.id)
-        except (OSError, LaunchError) as error:
-            log.warning("nobody can ring: %s", error)
-            return
-        self.selector.register(self.bell.socket, selectors.EVENT_READ, self._rung)
+    def begin(self) -> None:
+        """Tell the application, before anything is forked, and let others ring."""
+        self._guarded(lambda: self._tell(signals.worker_started))
+        dispose_engines()
+        self.alarm.hang_bell(self.settings.runtime_dir, self.me.id)
+
+    def _tell(self, signal: NamedSignal) -> None:
+        """Call receivers here, in the loop."""
+        if signal.receivers:
+            with self.fleet.preloaded.context():
+                signals.tell(signal, signals.WORKER, queues=[*self.options.weights])
 
     def _rung(self) -> None:
-        if self.bell is not None:
-            self.bell.silence()
         if not self.stopping:
             self.inspection.look_in_queues()
+
+    def _tick(self) -> None:
+        if self.inspection.registered and self.ledger.is_open and not self.options.is_single:
+            self.alarm.listen()
+        super()._tick()
+        if not self.stopping and self.scale.see(running=len(self.fleet.under_way), more=self.orders.more_in_table):
+            self._follow_scale()
+            self.inspection.look_in_queues()
+        self._look_at = min(self._look_at, clock.monotonic() + self.options.sleep)
+        if self._orphans is not None and clock.monotonic() >= self._reap_at:
+            self._reap_at = clock.monotonic() + CHECK_INTERVAL
+            self._orphans.reap()
+
+    def _follow_scale(self) -> None:
+        """Run so many, and have no more spares than that."""
+        self.orders.processes = self.scale.now
+        spares = min(self.settings.spare_runners, self.scale.now)
+        self.fleet.settings = replace(self.settings, spare_runners=spares)
 
     def take_message(self, message: list[Any]) -> None:
         """Take an order that is nowhere else even where it is to end; see `_withdraw`."""
@@ -133,17 +130,12 @@ class Worker(Supervisor):
                 self.ledger.note_failure(error)
                 return
             self.me = self.inspection.me = self.me._replace(queues=None)
-        self._close_bell()
-
-    def _close_bell(self) -> None:
-        if self.bell is not None:
-            self._forget(self.bell.socket.fileno())
-            self.bell.close()
-            self.bell = None
+        self.alarm.take_down()
 
     def _leave(self) -> None:
         super()._leave()
-        self._close_bell()
+        self.alarm.take_down()
+        self._guarded(lambda: self._tell(signals.worker_stopped))
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
         """The first one: take nothing more and finish; the second one: interrupt; the third: kill."""
@@ -218,7 +210,7 @@ class Worker(Supervisor):
         return f"the database has been away for {away:.0f} s"
 
     def _why_to_end(self) -> str:
-        options, rounds = self.options, self.inspection.idle_rounds
+        options, rounds, idle_for = self.options, self.inspection.idle_rounds, self.inspection.idle_for
         if options.only is not None and rounds > 0 and self.orders.remaining:
             self.exit_code = 1
             return f"{options.only} was not begun: {self._why_not(UUID(options.only))}"
@@ -229,7 +221,7 @@ class Worker(Supervisor):
                 self.orders.remaining == 0 and not self.orders.pending and not self.relays.ahead,
                 "it has begun all that it was to begin",
             ),
-            (options.most_idle is not None and rounds >= options.most_idle, f"{rounds} idle rounds"),
+            (options.most_idle is not None and idle_for >= options.most_idle, f"idle for {idle_for:.0f} s"),
             (options.most_failures is not None and self.failures >= options.most_failures, f"{self.failures} failures"),
         )
         return next((why for is_so, why in ways if is_so), "")
@@ -258,5 +250,6 @@ class Worker(Supervisor):
 
     def _after_end(self, charge: Charge, end: End) -> None:
         super()._after_end(charge, end)
+        self.inspection.stir()
         if end.cause not in (None, Cause.CANCELLED, Cause.INTERRUPTED):
             self.failures += 1

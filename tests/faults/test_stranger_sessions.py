@@ -22,15 +22,13 @@ from forktask import Cause, State, TaskStatus, process
 from forktask.host import descent
 from forktask.identity import Identity
 from tests.faults import kin
+from tests.namespaces import NAMESPACE, refusal
 from tests.process.site import PATIENCE, REPORT, Site, open_site
 from tests.runtimes import MakeRuntime, runner_of, the_supervisor, wait_for
 from tests.waiting import wait_until
 
 PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 LAST_PID = "/proc/sys/kernel/ns_last_pid"
-NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-if os.geteuid() != 0:
-    NAMESPACE += ["--user", "--map-root-user"]
 
 
 def is_over(pid: int) -> bool:
@@ -210,18 +208,9 @@ REUSE = """
 """
 
 
-def refusal() -> str:
-    """Return why no pid namespace with chosen pids can be made here, if so."""
-    try:
-        with subprocess.Popen([*NAMESPACE, "/bin/sh", "-c", f"echo 300 >{LAST_PID}"], **PIPES) as trial:
-            return str(trial.communicate(timeout=PATIENCE)[1])
-    except FileNotFoundError as error:
-        return str(error)
-
-
 def test_strangers_in_a_session_that_reused_the_number_of_a_runner_live_on(site: Site) -> None:
     """In a pid namespace of its own, where the next pid can be chosen."""
-    if refused := refusal():
+    if refused := refusal(f"echo 300 >{LAST_PID}"):
         pytest.skip(f"no pid namespace can be made here: {refused}")
     site.write("program.py", REPORT + REUSE)
     with subprocess.Popen(

@@ -164,9 +164,16 @@ def test_signals_that_a_service_manager_sends_to_all_do_not_reach_the_nursery(ow
     assert nursery_of(supervisor) == nursery
 
 
+def named(name: str) -> subprocess.Popen[bytes]:
+    """Start a child that `ps -o comm` shows as `name`."""
+    command = f"printf %s {name!r} >/proc/$$/comm; read forever"
+    child = subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE)
+    wait_until(lambda: process.name_of(child.pid) == name.encode(), PATIENCE, "its name")
+    return child
+
+
 def test_a_runner_of_the_nurserys_own_tick_is_a_stray_and_who_was_there_before_is_none() -> None:
-    child = subprocess.Popen(["sleep", "600"])
-    try:
+    with named("forktask spare") as child:
         pid, ticks = child.pid, process.identify(child.pid).start_ticks
         for nursery, born, is_stray in (
             (pid - 1, ticks, True),
@@ -177,6 +184,8 @@ def test_a_runner_of_the_nurserys_own_tick_is_a_stray_and_who_was_there_before_i
         ):
             assert (pid in strays(nursery, born, {os.getpid()}.__contains__)) is is_stray
         assert pid not in strays(pid - 1, ticks, {pid}.__contains__)
-    finally:
-        child.kill()
-        child.wait()
+
+
+def test_what_a_task_left_to_pid_1_is_no_stray() -> None:
+    with named("task:daemon") as child:
+        assert child.pid not in strays(child.pid - 1, 0, {os.getpid()}.__contains__)

@@ -91,3 +91,34 @@ def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
 def test_a_password_is_not_shown() -> None:
     assert Store("mysql+pymysql://me:secret@host/db").database.shown_url == "mysql+pymysql://me:***@host/db"
     assert Store("sqlite:////a/b.sqlite").database.shown_url == "sqlite:////a/b.sqlite"
+
+
+FOUND = {
+    "app.py": ("app.py", {}),
+    "wsgi.py": ("wsgi.py", {}),
+    "FLASK_APP, a module": ("site_app.py", {"FLASK_APP": "site_app"}),
+    "FLASK_APP, a file and a name": ("site_app.py", {"FLASK_APP": "./site_app.py:app"}),
+}
+
+
+@pytest.mark.parametrize("way", FOUND)
+def test_without_app_the_application_is_found_as_flask_finds_it(way: str, tmp_path: Path) -> None:
+    name, environ = FOUND[way]
+    (tmp_path / name).write_text(APPLICATION)
+    with database_url("sqlite", tmp_path) as url:
+        done = run("forktask", "init", folder=tmp_path, SITE_DATABASE=url, **environ)
+        assert done.returncode == 0, done.stderr
+        assert tables(url) >= TABLES
+
+
+def test_an_application_that_flask_would_not_find_either_is_told(tmp_path: Path) -> None:
+    done = run("forktask", "init", folder=tmp_path, FLASK_APP="nowhere")
+    assert done.returncode != 0
+    assert "Could not import 'nowhere'" in done.stderr
+
+
+def test_where_all_is_said_by_the_environment_no_application_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise SystemExit('imported')")
+    with database_url("sqlite", tmp_path) as url:
+        environ = {"FORKTASK_DATABASE_URL": url, "FORKTASK_APP": "tests.zoo:"}
+        assert run("forktask", "init", folder=tmp_path, **environ).returncode == 0

@@ -1,0 +1,148 @@
+"""A worker that rests is woken by whoever leaves a row to its queue, on its host and on others, and by the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from forktask import host
+from forktask.runtime import Runtime
+from forktask.states import State
+from forktask.status import TaskStatus
+from tests import zoo
+from tests.databases import database_url, order
+from tests.process.test_queue_commands import run
+from tests.process.working import log_of, workers
+from tests.runtimes import PATIENCE, MakeRuntime, ended, runtimes
+from tests.waiting import wait_until
+
+RESTING = ("--sleep", "600")
+"""So long that no look of its own explains what it does."""
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[Runtime]:
+    """Give a runtime on PostgreSQL, whose workers may be taken for those of another host."""
+    with database_url("postgresql", tmp_path) as url, runtimes(url, tmp_path) as make:
+        yield make()
+
+
+def rests(runtime: Runtime, number: int = 0) -> None:
+    """Return once a worker has found nothing to do."""
+    wait_until(lambda: " idle\n" in log_of(runtime, number), PATIENCE, "a worker that rests")
+
+
+def hears(runtime: Runtime, times: int = 1) -> None:
+    """Return once a worker has begun to listen so often."""
+    wait_until(lambda: log_of(runtime).count(" hears other hosts\n") == times, PATIENCE, "a worker that listens")
+
+
+def move_away(runtime: Runtime) -> None:
+    """Let the worker seem to be on another host: only the database reaches it."""
+    order(runtime.settings.database_url, "UPDATE forktask_supervisor SET boot_id = 'elsewhere' WHERE kind = 'worker'")
+    take_bell(runtime)
+
+
+def take_bell(runtime: Runtime) -> None:
+    for bell in Path(host.private_directory(runtime.settings.runtime_dir).path).glob("bell.*"):
+        bell.unlink()
+
+
+def completed(runtime: Runtime, status: TaskStatus) -> None:
+    """Return once it is; whoever looks otherwise than at the table would ring for what waits."""
+
+    def is_completed() -> bool:
+        row = runtime.store.get(status.id)
+        return row is not None and row.state is State.COMPLETED
+
+    wait_until(is_completed, PATIENCE, "its end")
+
+
+def is_done_by_worker(runtime: Runtime) -> bool:
+    status = zoo.nothing.enqueue()
+    completed(runtime, status)
+    supervisor_id = status.refresh().row.supervisor_id
+    found = runtime.store.supervisor(supervisor_id) if supervisor_id is not None else None
+    return found is not None and found.kind == "worker"
+
+
+@pytest.mark.parametrize("moved", [move_away, take_bell])
+def test_a_row_from_another_host_wakes_a_worker(far: Runtime, moved: object) -> None:
+    with workers(far) as start:
+        start(*RESTING)
+        hears(far)
+        rests(far)
+        assert callable(moved)
+        moved(far)
+        assert is_done_by_worker(far)
+
+
+def test_a_worker_that_lost_its_line_listens_again(far: Runtime) -> None:
+    with workers(far) as start:
+        start(*RESTING)
+        hears(far)
+        rests(far)
+        move_away(far)
+        assert listeners(far.settings.database_url, end=True) == 1
+        hears(far, 2)
+        assert is_done_by_worker(far)
+        assert "does not hear other hosts any more" in log_of(far)
+
+
+def test_nobody_else_pays_for_it(far: Runtime) -> None:
+    with workers(far) as start:
+        start(*RESTING, "-q", "mail")
+        hears(far)
+        ended(zoo.nothing.enqueue())  # by a supervisor, which has a connection for its statements alone
+        assert listeners(far.settings.database_url) == 1
+    wait_until(lambda: listeners(far.settings.database_url) == 0, PATIENCE, "the end of the line")
+
+
+def listeners(url: str, *, end: bool = False) -> int:
+    """Return how many connections listen; and end them."""
+    engine = create_engine(url)
+    asked = "pg_terminate_backend(pid)" if end else "true"
+    mine = "datname = current_database() AND query LIKE 'LISTEN %' AND pid != pg_backend_pid()"
+    try:
+        with engine.connect() as connection:
+            return len(connection.execute(text(f"SELECT {asked} FROM pg_stat_activity WHERE {mine}")).all())
+    finally:
+        engine.dispose()
+
+
+def test_what_has_to_wait_for_its_time_begins_though_the_worker_rests(make_runtime_each: MakeRuntime) -> None:
+    runtime = make_runtime_each()
+    with workers(runtime) as start:
+        start(*RESTING)
+        rests(runtime)
+        completed(runtime, zoo.nothing.using(run_after=2).enqueue())
+        completed(runtime, zoo.nothing.enqueue())
+
+
+def test_a_worker_that_rests_obeys_and_says_that_it_lives(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime(start_method="inline")
+    with workers(runtime) as start:
+        start(*RESTING)
+        rests(runtime)
+        before = runtime.store.supervisors()[0].heartbeat_at
+        wait_until(lambda: runtime.store.supervisors()[0].heartbeat_at > before, PATIENCE, "a heartbeat")
+        assert "stopped" in run(runtime, "stop-workers")
+        assert "takes tasks" in run(runtime, "resume-workers")
+
+
+def test_a_recurring_task_runs_though_the_worker_rests(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+    runtime = make_runtime(start_method="inline")
+    with workers(runtime) as start:
+        start(*RESTING)
+        rests(runtime)
+        command = ("add", zoo.nothing.name, "--name", "often", "--every", "1 second", "--queue", "default")
+        run(runtime, "--app", "tests.zoo:", "schedule", *command)
+        wait_until(lambda: log_of(runtime).count(" ended task=") > 1, PATIENCE, "two runs")
+
+
+@pytest.mark.parametrize("sleep", ["0", "-1", "soon"])
+def test_a_rest_that_is_none_is_refused(make_runtime: MakeRuntime, sleep: str) -> None:
+    assert "--sleep" in run(make_runtime(), "worker", "--sleep", sleep, code=2)
