@@ -44,8 +44,10 @@ def _nothing() -> None:
     """Do nothing at all."""
 
 
+# As the worker finds them: in the module of this file, under the names of the tasks, and not in `__main__`.
 for _function in (_first_line, _nothing):
-    _function.__module__ = "_django"  # as who enqueues sees it, and not `__main__`
+    _function.__module__ = "_django"
+    _function.__name__ = _function.__qualname__ = _function.__name__.removeprefix("_")
 first_line = task()(_first_line)
 nothing = task()(_nothing)
 
