@@ -618,6 +618,7 @@ class OftenKilledTask(Task):
 @task
 def tell_process(status: LiveStatus) -> list[Any]:
     """Say, and print, who runs it; leave what is in `leave` behind: a thread, a program, a seed, a signal handler."""
+    is_deaf = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     leave = status.settings.get("leave")
     print("of", status.settings.get("n"), end="" if leave == "line" else "\n", flush=leave != "buffer")
     if leave == "thread":
@@ -630,7 +631,7 @@ def tell_process(status: LiveStatus) -> list[Any]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif leave == "sentence":
         status.update(33, "said", unit="words")
-    return [os.getpid(), random.random()]
+    return [os.getpid(), random.random(), is_deaf]
 
 
 @task
