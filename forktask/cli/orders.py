@@ -22,7 +22,7 @@ from forktask.operations.looking import Looker
 from forktask.operations.orders import MEANINGS, VERBS, Outcome, Verb
 from forktask.operations.transfer import shown_row
 from forktask.selection import Selection
-from forktask.states import FINAL, State
+from forktask.states import FINAL, UNDER_WAY, State
 
 TEXTS = {
     "cancel": """Ask for the end of statuses: of what waits at once, of what runs at its next report.
@@ -145,7 +145,7 @@ def set_state(id_: str, state: str, force: bool, yes: bool, as_json: bool) -> No
     try:
         row = orders.set_state(looker.source, status_id, target, force=force)
     except StateError as error:
-        hint = "; --force does it, and its runner is killed" if not force and error.state == State.RUNNING else ""
+        hint = "; --force does it, and its runner is killed" if not force and error.state in UNDER_WAY else ""
         raise Failure(f"{error}{hint}", ExitCode.NOT_ALLOWED) from error
     on = terminal.paper()
     if as_json:

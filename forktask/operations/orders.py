@@ -13,7 +13,7 @@ from forktask.rows import StatusRow
 from forktask.runtime import Runtime
 from forktask.selection import Selection
 from forktask.sentences import BY_HAND, sentence
-from forktask.states import FINAL, LIVE, Cause, State
+from forktask.states import FINAL, LIVE, UNDER_WAY, Cause, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +120,9 @@ def set_state(source: Runtime, status_id: UUID, state: State, *, force: bool = F
     for _ in range(3):  # it may change in between
         row = looker.one(status_id)
         allowed = states_before(state, force=force)
-        is_under_way = row.runner_pid is not None and not row.state.is_final
-        if row.state not in allowed or (is_under_way and not force):
+        if row.runner_pid is not None and not force:
+            allowed -= UNDER_WAY
+        if row.state not in allowed:
             raise StateError(f"set to {state}", row.state, [one for one in State if one in allowed])
         if state is State.QUEUED and row.bound:
             raise LaunchError("this status was started with arguments or code that are not stored: initiate it again")

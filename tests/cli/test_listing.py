@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from forktask import clock, process
 from forktask.rows import LogRow
 from forktask.selection import first_id_at
 from tests.cli.conftest import CommandLine
-from tests.cli.examples import a_completed, a_failed, a_living_supervisor, a_running
+from tests.cli.examples import a_completed, a_failed, a_running
+from tests.runtimes import MakeRuntime
 from tests.store.examples import a_supervisor, inserted
 
 
@@ -125,9 +127,9 @@ def test_times_are_local_or_utc(here: CommandLine) -> None:
     assert local in here.said("list")
 
 
-def test_a_looker_starts_nothing(here: CommandLine) -> None:
-    a_living_supervisor(here.runtime.store)
-    inserted(here.runtime.store, queue="default", created_at=clock.now() - timedelta(hours=1))
-    here.said("list")
-    assert [row.kind for row in here.runtime.store.supervisors()] == ["embedded"]
-    assert listed(here, "--state", "queued")
+def test_a_looker_starts_nothing(make_runtime: MakeRuntime) -> None:
+    cli = CommandLine(make_runtime())
+    cli.runtime.store.create_tables()
+    inserted(cli.runtime.store, task="tests.zoo.nothing", created_at=clock.now() - timedelta(hours=1))
+    assert listed(cli, "--state", "queued")
+    assert not list(Path(cli.runtime.settings.runtime_dir).glob("*.lock"))

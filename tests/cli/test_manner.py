@@ -38,7 +38,6 @@ def commands() -> dict[str, list[str]]:
 @pytest.mark.parametrize("entry", ENTRIES, ids=["forktask", "flask"])
 def test_programs_work_from_both_entry_points(entry: tuple[str, ...], site: Path) -> None:
     url = f"sqlite:///{site}/tasks.sqlite"
-    assert program(*entry, "init", folder=site, SITE_DATABASE=url).returncode == 0
     done = program(*entry, "start", "double", "n=21", "--wait", folder=site, SITE_DATABASE=url)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "42"), done.stderr
     told = json.loads(program(*entry, "list", "--json", folder=site, SITE_DATABASE=url).stdout)

@@ -135,7 +135,9 @@ def test_a_state_is_written_by_hand(cli: CommandLine) -> None:
 def test_what_runs_is_set_by_force_only(cli: CommandLine) -> None:
     row = a_running(cli.runtime.store)
     told = cli.refused("set-state", str(row.id), "completed", "--yes", code=6)
-    assert "it must be queued or paused or failed or cancelled or lost; --force does it" in told
+    assert "it must be queued or failed or cancelled or lost; --force does it" in told
+    assert cli.runtime.store.set_paused(row.id, 1, True)
+    assert "status that is paused" in cli.refused("set-state", str(row.id), "completed", "--yes", code=6)
     assert "must be completed or failed" in cli.refused("set-state", str(row.id), "queued", "--yes", code=6)
     cli.said("set-state", str(row.id), "cancelled", "--yes", "--force")
     found = cli.runtime.store.get(row.id)
