@@ -13,6 +13,7 @@ from uuid import UUID
 from forktask import clock, host
 from forktask.definition import TaskDefinition
 from forktask.errors import SettingsError
+from forktask.line import lane_of, line_of
 from forktask.queuename import QUEUE_RULE, is_queue
 from forktask.retry import Retry
 from forktask.rows import StatusRow, new_id
@@ -120,6 +121,7 @@ def row_of(call: Call, *, bound_to: StartMethod | None = None, destination: Dest
             "settings": call.settings,
             **_said(call),
             **_rules(call),
+            **_in_line(call, None if bound_to else limit_name(call, call.settings)),
             "start_method": bound_to or call.start_method,
             "bound": int(bound_to is not None),
             "application": destination.application if destination else None,
@@ -158,6 +160,27 @@ def _rules(call: Call) -> dict[str, Any]:
         "unique_until_start": int(call.rules.unique_until == "started"),
         "delete_on_completion": int(call.rules.delete_on_completion),
     }
+
+
+def _in_line(call: Call, limit: str | None) -> dict[str, Any]:
+    """Return where it waits."""
+    return {
+        "limit_name": limit,
+        "line": line_of(call.queue, limit),
+        "lane": lane_of(call.owner or call.visitor),
+        "turn": 0,
+        "later": int(call.run_after is not None),
+    }
+
+
+def limit_name(call: Call, settings: Any) -> str | None:
+    """Return the name under which such a call counts; None: it has no limit.
+
+    Raises:
+        SettingsError: What the name is made of is not there.
+    """
+    limit = call.rules.limit
+    return limit.name(call.definition.name, settings, call.owner or call.visitor) if limit is not None else None
 
 
 def unique_key(call: Call, settings: Any) -> str | None:

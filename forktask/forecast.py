@@ -44,6 +44,8 @@ class _Line:
     """Seconds of work before the first, the second …, what runs included; None from where nobody can say."""
     running: int
     runners: int
+    spacing: float
+    """Least seconds between two that begin."""
     is_paused: bool
 
     @property
@@ -52,8 +54,10 @@ class _Line:
 
     def starts_in(self, number: int) -> float | None:
         work = self.times[number - 1]
+        if work is None:
+            return None
         is_free = self.running + number <= self.runners
-        return None if work is None else 0.0 if is_free else work / self.runners
+        return max(0.0 if is_free else work / self.runners, (number - 1) * self.spacing)
 
 
 def _plus(work: float | None, each: float | None, count: float) -> float | None:
@@ -90,10 +94,10 @@ class Forecast:
 
     def place(self, row: StatusRow) -> Place | None:
         """Return the place of a row that waits in a queue; None where it has none, or nobody can say."""
-        if row.state is not State.QUEUED or row.queue is None:
+        if row.state is not State.QUEUED or row.line is None:
             return None
         try:
-            line = self._line(row.queue)
+            line = self._line(row.line, row.queue)
         except StoreError:  # no page fails for an estimate
             return None
         if line.is_paused:
@@ -104,32 +108,33 @@ class Forecast:
             return Place(line.length + 1, None) if line.length >= MOST_AHEAD and not is_later else None
         return Place(number, line.starts_in(number))
 
-    def _line(self, queue: str) -> _Line:
+    def _line(self, name: str, queue: str | None) -> _Line:
+        """Look at a line; of one that has a limit of its own nobody can say when it moves on."""
         moment = clock.monotonic()
-        known = self._lines.get(queue)
+        known = self._lines.get(name)
         if known is not None and moment - known[0] < LINE_KEPT_FOR:
             return known[1]
-        waiting, running, paused = (
-            self._store.line_of(queue),
-            self._store.running_in(queue),
-            self._store.paused_queues(),
-        )
+        waiting, queues = self._store.line_of(name), {row.name: row for row in self._store.queue_rows()}
+        running = self._store.running_in(queue) if queue == name else {}
         typical = {task: self._typical(task) for task in {*(task for _, task in waiting), *running}}
-        times: list[float | None] = [0.0]
+        times: list[float | None] = [0.0 if queue == name else None]
         for task, count in running.items():  # on the average they are half done
             times = [_plus(times[0], typical[task], count / 2)]
         for _, task in waiting:
             times.append(_plus(times[-1], typical[task], 1))
+        limit = queues[queue].limit if queue in queues else None
+        most = limit.running if limit is not None and limit.running is not None else MOST_AHEAD
         line = _Line(
             numbers={status_id: number for number, (status_id, _) in enumerate(waiting, 1)},
             times=times,
             running=sum(running.values()),
-            runners=max(1, self._runners(queue)),
-            is_paused=not paused.isdisjoint((queue, ALL_QUEUES)),
+            runners=max(1, min(most, self._runners(queue or ""))),
+            spacing=limit.interval if limit is not None else 0.0,
+            is_paused=any(one in queues and queues[one].paused_at for one in (queue, ALL_QUEUES) if one),
         )
         if len(self._lines) >= MOST_TASKS:
             self._lines.clear()
-        self._lines[queue] = (moment, line)
+        self._lines[name] = (moment, line)
         return line
 
     def _typical(self, task: str) -> float | None:

@@ -24,13 +24,52 @@ Index(
     "forktask_status_queue",
     STATUS.c.queue,
     STATUS.c.state,
-    STATUS.c.priority.desc(),
-    STATUS.c.due_at,
-    STATUS.c.id,
+    STATUS.c.task,
     sqlite_where=text("state = 'queued' AND queue IS NOT NULL"),
     postgresql_where=text("state = 'queued' AND queue IS NOT NULL"),
 )
-"""Serves the claim from a queue, in its order."""
+"""Tells in which queues something waits."""
+Index(
+    "forktask_status_line",
+    STATUS.c.state,
+    STATUS.c.line,
+    STATUS.c.later,
+    STATUS.c.priority.desc(),
+    STATUS.c.turn,
+    STATUS.c.due_at,
+    STATUS.c.id,
+    sqlite_where=text("state = 'queued' AND line IS NOT NULL"),
+    postgresql_where=text("state = 'queued' AND line IS NOT NULL"),
+)
+"""Serves the claim from a line, in its order."""
+Index(
+    "forktask_status_lane",
+    STATUS.c.state,
+    STATUS.c.line,
+    STATUS.c.priority,
+    STATUS.c.lane,
+    STATUS.c.turn,
+    sqlite_where=text("state = 'queued' AND line IS NOT NULL"),
+    postgresql_where=text("state = 'queued' AND line IS NOT NULL"),
+)
+"""Tells the last turn of an owner."""
+Index(
+    "forktask_status_later",
+    STATUS.c.state,
+    STATUS.c.later,
+    STATUS.c.due_at,
+    sqlite_where=text("state = 'queued' AND later = 1"),
+    postgresql_where=text("state = 'queued' AND later = 1"),
+)
+"""Serves the look for those whose time has come."""
+Index(
+    "forktask_status_limit",
+    STATUS.c.state,
+    STATUS.c.limit_name,
+    sqlite_where=text(f"limit_name IS NOT NULL AND {LIVE_STATES}"),
+    postgresql_where=text(f"limit_name IS NOT NULL AND {LIVE_STATES}"),
+)
+"""Tells which limits something waits for, and how much runs under each."""
 # Partial where the database can: a row that has no owner, or has not ended, is not written into their indexes.
 for _name, _columns, _where in (
     ("once_key", ("once_key",), "once_key IS NOT NULL"),

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, cast
 from forktask.definition import Size
 from forktask.errors import SettingsError
 from forktask.jsonvalues import plain
+from forktask.limit import Limit
 from forktask.moments import Moment, moment
 from forktask.progress import Report
 from forktask.queuename import QUEUE_RULE, is_queue
@@ -49,6 +50,7 @@ class Options(TypedDict, total=False):
     require_worker: bool
     inline_below: float | None
     delete_on_completion: bool
+    limit: Limit | None
 
 
 class TaskOptions(TypedDict, total=False):
@@ -68,6 +70,7 @@ class TaskOptions(TypedDict, total=False):
     inline_below: float | None
     size: Size
     delete_on_completion: bool
+    limit: Limit | None
 
 
 def checked_options(options: dict[str, Any]) -> Options:

@@ -58,6 +58,11 @@ class StatusRow(NamedTuple):
     application: str | None
     destination: str | None
     queue: str | None
+    limit_name: str | None
+    line: str | None
+    lane: str
+    turn: int
+    later: int
     priority: int
     run_after: datetime | None
     due_at: datetime
@@ -166,6 +171,10 @@ class Claim:
     status_id: UUID
     supervisor_id: UUID
     runner: Identity
+    limit_name: str | None = None
+    """The limit under which it counts."""
+    limited_queue: str | None = None
+    """Its queue, if that has a limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +204,9 @@ class Due(NamedTuple):
     start_method: StartMethod | None
     priority: int
     due_at: datetime
+    queue: str | None
+    limit_name: str | None
+    line: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

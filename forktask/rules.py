@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
+from forktask.limit import Limit
+
 UniqueUntil = Literal["final", "started"]
 OnConflict = Literal["join", "refuse", "replace"]
 
@@ -27,6 +29,7 @@ class Rules:
         require_worker: Fail at once if no live worker serves the queue.
         inline_below: Run it here and now if its `size` is below this.
         delete_on_completion: Delete the row when it has completed.
+        limit: How many run at once, and how many begin in a time.
     """
 
     unique: str | None = None
@@ -35,6 +38,7 @@ class Rules:
     require_worker: bool = False
     inline_below: float | None = None
     delete_on_completion: bool = False
+    limit: Limit | None = None
 
     def __post_init__(self) -> None:
         if self.unique is not None and (type(self.unique) is not str or not self.unique):
@@ -46,6 +50,8 @@ class Rules:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it is True or False")
         if self.inline_below is not None and type(self.inline_below) not in (int, float):
             raise ValueError(f"inline_below is {self.inline_below!r}; it is a number or None")
+        if not isinstance(self.limit, Limit | None):
+            raise ValueError(f"limit is {self.limit!r}; it is a Limit or None")
 
     def key(self, task: str, settings: Any, owner: str | None) -> str | None:
         """Return what no two living rows have in common, as a hash; None: it is not unique.

@@ -11,9 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from forktask import host, place, process, registry
-from forktask.call import Call, row_of, unique_key
+from forktask.call import Call, limit_name, row_of, unique_key
 from forktask.config import Settings
 from forktask.errors import ApplicationNotFoundError, LaunchError, SettingsError
+from forktask.line import line_of
 from forktask.proof import Witness
 from forktask.rows import StatusRow, completed, new_id
 from forktask.sentences import NO_WORKER, new_reference, sentence
@@ -58,6 +59,8 @@ class Starter:
             raise LaunchError(f"start method {method} needs Linux; elsewhere there is inline, for tests")
         if call.inline and method is not StartMethod.INLINE:
             return self._initiate_small(call)
+        if method is not StartMethod.INLINE and (method is StartMethod.FORK or call.shell or call.private):
+            _refuse_limit(call)
         if method is not StartMethod.FORK:
             return self._initiate(call, method)
         with call.alone():
@@ -101,6 +104,7 @@ class Starter:
         place.refuse_while_preloading()
         call = replace(call, queue=call.queue or DEFAULT_QUEUE)
         rows = self._rows(call, many)
+        self._write_limits(rows, call)
         placed = self.store.insert_all(rows, delay=call.delay, on_conflict=call.rules.on_conflict)
         self._see_placed(rows[0], placed[0], call)
         for one in placed:
@@ -116,14 +120,15 @@ class Starter:
         for number, settings in enumerate(many[1:], 1):
             once_key = hashlib.sha256(f"{like.once_key}/{number}".encode()).hexdigest() if like.once_key else None
             key = unique_key(call, settings) if like.unique_key else None
-            rows.append(like._replace(id=new_id(), settings=settings, unique_key=key, once_key=once_key))
+            row = like._replace(id=new_id(), settings=settings, unique_key=key, once_key=once_key)
+            rows.append(_with_limit(row, call, settings) if like.limit_name else row)
         if call.rules.on_conflict != "join":
             _refuse_equal(rows)
         return rows
 
     def _initiate_small(self, call: Call) -> UUID | StatusRow:
         """Run it here and now; if another attempt is to follow, that one is left to a supervisor."""
-        row = self._inline.claimed(row_of(call))
+        row = self._inline.claimed(row_of(replace(call, rules=replace(call.rules, limit=None))))
         kept = self._insert(row, call)
         if kept.id != row.id:
             return kept.id
@@ -152,7 +157,12 @@ class Starter:
         }
         return row._replace(state=State.FAILED, **end)
 
+    def _write_limits(self, rows: Sequence[StatusRow], call: Call) -> None:
+        if call.rules.limit is not None:
+            self.store.write_limits({row.limit_name for row in rows if row.limit_name}, call.rules.limit)
+
     def _insert(self, row: StatusRow, call: Call) -> StatusRow:
+        self._write_limits([row], call)
         placed = self.store.insert_or_find(row, delay=call.delay, on_conflict=call.rules.on_conflict)
         self._see_placed(row, placed, call)
         self._look_at_replaced(placed)
@@ -183,6 +193,9 @@ class Starter:
             self._refuse_above_limit()
             order = Order(id=str(row.id), task=row.task, private=dict(call.private), bound=True)
             forking.start(self.settings, order, self.context)
+            return
+        if row.limit_name is not None:
+            self.ring(row.id, ["due", call.definition.module])  # it may have to wait, and is found in its line
             return
         arguments: dict[str, Any] = {"start_method": method.value, "module": call.definition.module}
         if bound:
@@ -220,6 +233,9 @@ class Starter:
             self._wake(row, row.queue)
             return
         definition = registry.find(row.task)
+        if row.limit_name is not None:
+            self.ring(row.id, ["due", definition.module if definition else ""])
+            return
         arguments: dict[str, Any] = {"module": definition.module} if definition else {}
         if row.start_method is not None:
             arguments["start_method"] = row.start_method.value
@@ -251,6 +267,20 @@ class Starter:
             return row.application in (None, self.doorbell.destination.application)
         except ApplicationNotFoundError:
             return False
+
+
+def _refuse_limit(call: Call) -> None:
+    """What has to be started at once cannot wait for a place."""
+    if call.rules.limit is not None:
+        raise LaunchError(
+            f"{call.definition.name} has a limit, so it may have to wait in the table, where neither a process of "
+            "start method fork nor shell or private arguments can wait"
+        )
+
+
+def _with_limit(row: StatusRow, call: Call, settings: Any) -> StatusRow:
+    name = limit_name(call, settings)
+    return row._replace(limit_name=name, line=line_of(row.queue, name))
 
 
 def _refuse_equal(rows: Sequence[StatusRow]) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.types import JSON
 from sqlmodel import Field, SQLModel
 
 from forktask.columns import AwareUTC, Id, LongText, ShortText, Value
+from forktask.limit import NAME_LIMIT
 from forktask.states import Cause, StartMethod, State
 
 metadata = MetaData()
@@ -92,12 +93,22 @@ class StatusTable(Base, table=True):
     """Name of the supervisor that was told of it; others leave it alone while that lives."""
     queue: str | None = _column(String(100))
     """Null: initiated; else the queue that it was left to."""
+    limit_name: str | None = _column(String(NAME_LIMIT))
+    """Name under which it counts while it runs; null: it has no limit of its own."""
+    line: str | None = _column(String(NAME_LIMIT + 1))
+    """Where it waits: its queue; with a limit a colon and the name of that; null: initiated, without a limit."""
+    lane: str = _column(String(16), null=False, default="")
+    """Hash of whose it is; in a line lanes take turns."""
+    turn: int = _column(BigInteger, null=False, default=0)
+    """Its round in the line: there is one row of each lane, in the order in which they came."""
+    later: int = _column(Integer, null=False, default=0)
+    """1: it is not in line yet, as its time has not come."""
     priority: int = _column(Integer, null=False, default=50)
     """0 to 100, higher first."""
     run_after: datetime | None = _column(AwareUTC())
     """Earliest time of the next attempt."""
     due_at: datetime = _column(AwareUTC(), null=False)
-    """Its place in the order of its queue: `run_after`, or when it came to wait."""
+    """Its place among those of the same turn: `run_after`, or when it came to wait."""
     attempt: int = _column(Integer, null=False, default=1)
     delete_on_completion: int = _column(Integer, null=False, default=0)
     """1: the row is deleted when it has completed."""
@@ -237,6 +248,26 @@ class QueueTable(Base, table=True):
     """`*`: all queues of all workers."""
     paused_at: datetime | None = _column(AwareUTC())
     """Set: nothing is taken from it; what runs goes on."""
+    running: int | None = _column(Integer)
+    """Most of it that run at once; null: any number."""
+    rate: int | None = _column(Integer)
+    """Most of it that begin within `per` seconds; null: any number."""
+    per: float | None = _column(Float(53))
+    next_at: datetime | None = _column(AwareUTC())
+    """When the next one may begin, as `rate` has it, by the clock of the database."""
+
+
+class LimitTable(Base, table=True):
+    """A limit of tasks, as the last order said it; who claims under it locks its row."""
+
+    __tablename__ = "forktask_limit"
+
+    name: str = Field(sa_column=Column(String(NAME_LIMIT), primary_key=True))
+    running: int | None = _column(Integer)
+    """As in a queue; so the others."""
+    rate: int | None = _column(Integer)
+    per: float | None = _column(Float(53))
+    next_at: datetime | None = _column(AwareUTC())
 
 
 STATUS: Table = StatusTable.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
@@ -244,6 +275,7 @@ SUPERVISOR: Table = SupervisorTable.__table__  # type: ignore[attr-defined]
 ATTEMPT: Table = AttemptTable.__table__  # type: ignore[attr-defined]
 LOG: Table = LogTable.__table__  # type: ignore[attr-defined]
 QUEUE: Table = QueueTable.__table__  # type: ignore[attr-defined]
+LIMIT: Table = LimitTable.__table__  # type: ignore[attr-defined]
 COMPLETION: Table = CompletionTable.__table__  # type: ignore[attr-defined]
 
 LIVE_STATES = text("state IN ('queued', 'running', 'paused')")

@@ -22,6 +22,7 @@ from forktask.declaration import (
 )
 from forktask.definition import TaskDefinition
 from forktask.errors import ShellArgumentsWarning
+from forktask.limit import Limit
 from forktask.live import LiveStatus
 from forktask.options import Options, TaskOptions
 from forktask.retry import NO_RETRY, Retry
@@ -56,6 +57,7 @@ class Task(ABC):
         inline_below: It runs at once in the caller's process if `size(settings)` is below this; there no `timeout`
             ends it, and if it fails the next attempt is left to the background.
         delete_on_completion: The row is deleted when it has completed; one that fails stays.
+        limit: How many run at once, and how many begin in a time: see `Limit`; the others wait.
         batch: Most statuses that `execute_batch` gets at once.
         Settings: A pydantic model; then `status.settings` is an instance of it.
 
@@ -75,6 +77,7 @@ class Task(ABC):
     require_worker: ClassVar[bool] = False
     inline_below: ClassVar[float | None] = None
     delete_on_completion: ClassVar[bool] = False
+    limit: ClassVar[Limit | None] = None
     batch: ClassVar[int] = 1
     shell_arguments_encrypted: ClassVar[bool] = False
 

@@ -20,7 +20,8 @@ from tests.source import Source, calls_of, functions, imports, parameters, publi
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    "errors states clock native moments retry rules jsonvalues config registry identity queuename masking selection",
+    "errors states clock native moments retry limit line rules jsonvalues",
+    "config registry identity queuename masking selection",
     "columns rows tables indexes sentences estimate progress phases track live bars definition schedule signals",
     "store",
     "application host descriptors memory",

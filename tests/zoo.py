@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import fcntl
 import io
 import logging
 import os
@@ -92,6 +93,21 @@ def wait(status: LiveStatus) -> str:
     status.update(1, "waiting")
     wait_for_file(status.settings["path"])
     return "waited"
+
+
+@task
+def within(status: LiveStatus) -> int:
+    """Hold one of the files `0` … of a folder for a while; fail if others hold all of them, `most` in number."""
+    folder = Path(status.settings["folder"])
+    for number in range(status.settings["most"]):
+        with open(folder / str(number), "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            time.sleep(status.settings.get("seconds", 0.05))
+            return number
+    raise AssertionError("more run at once than the limit lets through")
 
 
 @task

@@ -12,6 +12,7 @@ import click
 from forktask import clock, runtime
 from forktask.cli import terminal
 from forktask.cli.manner import ExitCode, leave, source
+from forktask.limit import Limit, LimitRow
 from forktask.proof import Witness
 from forktask.queuename import ALL_QUEUES, QUEUE_RULE, is_queue
 from forktask.rows import SupervisorRow
@@ -35,9 +36,11 @@ def queues(as_json: bool) -> None:
     Example: forktask --app demo_app:app queues
     """
     with _told() as store:
-        paused, counts, workers = store.paused_queues(), store.queue_counts(), _witness(store).serving()
+        said, counts, workers = store.queue_rows(), store.queue_counts(), _witness(store).serving()
+    paused = {row.name for row in said if row.paused_at is not None}
+    limits = {row.name: limit for row in said if (limit := row.limit) is not None}
     served = {name for row in workers for name in row.queues or ()}
-    names = sorted({*paused, *counts, *served} - {ALL_QUEUES})
+    names = sorted({*paused, *limits, *counts, *served} - {ALL_QUEUES})
     held_up = ALL_QUEUES in paused
     found: list[dict[str, Any]] = [
         {
@@ -46,6 +49,7 @@ def queues(as_json: bool) -> None:
             "running": counts.get(name, (0, 0))[1],
             "paused": name in paused,
             "workers": sum(name in (row.queues or ()) for row in workers),
+            "limit": _limit_values(limits.get(name)),
         }
         for name in names
     ]
@@ -54,12 +58,50 @@ def queues(as_json: bool) -> None:
         return
     if held_up:
         click.echo("all workers are told to take nothing: forktask resume-workers", err=True)
-    lines = [("QUEUE", "WAITING", "RUNNING", "WORKERS", "STATE")]
-    lines += [
-        (one["name"], str(one["waiting"]), str(one["running"]), str(one["workers"]), "paused" if one["paused"] else "")
-        for one in found
-    ]
+    lines = [("QUEUE", "WAITING", "RUNNING", "WORKERS", "STATE", "LIMIT")]
+    for one in found:
+        numbers = (str(one[name]) for name in ("waiting", "running", "workers"))
+        lines.append((one["name"], *numbers, "paused" if one["paused"] else "", _limit_text(limits.get(one["name"]))))
     _show(lines)
+
+
+def _limit_values(limit: LimitRow | None) -> dict[str, Any] | None:
+    return {name: getattr(limit, name) for name in ("running", "rate", "per")} if limit is not None else None
+
+
+def _limit_text(limit: LimitRow | None) -> str:
+    if limit is None:
+        return ""
+    at_once = f"{limit.running} at once" if limit.running is not None else ""
+    rate = f"{limit.rate} in {limit.per:g} s" if limit.rate is not None else ""
+    return ", ".join(filter(None, (at_once, rate)))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--running", type=click.IntRange(1), help="Most that run at once, on all hosts together.")
+@click.option("--rate", type=click.IntRange(1), help="Most that begin within --per seconds, evenly spread.")
+@click.option("--per", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds.")
+@click.option("--none", "is_none", is_flag=True, help="No limit any more.")
+def limit_queue(name: str, running: int | None, rate: int | None, per: float, is_none: bool) -> None:
+    """Limit how much of a queue runs at once, and how much begins in a time, by whoever serves it.
+
+    Holds within a second for all that begins; replaces what was said before.
+
+    Example: forktask --app demo_app:app limit-queue mail --running 5 --rate 100 --per 60
+    """
+    _check(name)
+    if is_none == (running is not None or rate is not None):
+        raise click.UsageError("say --running, --rate with --per, or both; or --none")
+    try:
+        limit = None if is_none else Limit(running=running, rate=rate, per=per)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    with _told() as store:
+        store.limit_queue(name, limit)
+        _wake(store, name)
+        told = next((_limit_text(row.limit) for row in store.queue_rows() if row.name == name), "")
+    click.echo(f"{name}: {told or 'no limit'}")
 
 
 @click.command()
@@ -170,4 +212,4 @@ def _show(lines: Sequence[Sequence[str]]) -> None:
     terminal.show(lines)
 
 
-COMMANDS = (queues, pause_queue, resume_queue, stop_workers, resume_workers)
+COMMANDS = (queues, pause_queue, resume_queue, limit_queue, stop_workers, resume_workers)

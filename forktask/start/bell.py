@@ -97,6 +97,12 @@ class Workers:
         except StoreError as error:  # they look by themselves, if later
             log.warning("queue=%s: %s", queue, error)
 
+    def ring_others(self, me: UUID) -> None:
+        """Ring all other workers of this host."""
+        for row in self._current():
+            if row.id != me and is_here(identity_of(row)):
+                self._ring(row)
+
     def runners(self, queue: str) -> int:
         """Return how many tasks of a queue those who serve it run at once; 0: nobody serves it."""
         return sum(row.processes or 0 for row in self._current() if row.serves(queue, None))

@@ -13,10 +13,12 @@ from forktask.store.database import Database
 from forktask.store.failures import StoreRefusedError, StoreUnavailableError
 from forktask.store.figures import Figures
 from forktask.store.inserting import Inserting, Placed
+from forktask.store.limits import Limits
+from forktask.store.lines import MOST_AHEAD, Lines
 from forktask.store.listing import Listing
 from forktask.store.notices import Listener, Notices
 from forktask.store.orders import Orders
-from forktask.store.queues import MOST_AHEAD, Queues
+from forktask.store.queues import Queues
 from forktask.store.removing import Removing
 from forktask.store.saving import Saving, insert_once, select_requests, update_end, update_sample
 from forktask.store.schedules import Schedules
@@ -56,7 +58,9 @@ class Store(
     Orders,
     Supervisors,
     Waiting,
+    Lines,
     Queues,
+    Limits,
     Completions,
     Schedules,
     Listing,

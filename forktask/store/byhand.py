@@ -15,6 +15,7 @@ from forktask.store.claims import now
 from forktask.store.conditions import given
 from forktask.store.database import Database
 from forktask.store.inserting import insert_status
+from forktask.store.lines import comes_in_line
 from forktask.store.saving import insert_once
 from forktask.store.statements import Statement
 from forktask.store.statuses import select_status
@@ -42,7 +43,10 @@ class ByHand:
             if self.database.compiled(select_status).rows(cursor, {"status_id": row.id}):
                 return False
             values = {name: value for name, value in row._asdict().items() if value is not None}
-            self.database.compiled(insert_status, self.database.kind, False, False, *values).change(cursor, values)
+            if comes_in_line(row):
+                values["later"] = 1  # its turn is one of this table
+            kind = self.database.kind
+            self.database.compiled(insert_status, kind, False, False, False, *values).change(cursor, values)
             for table, parts in ((ATTEMPT, attempts), (LOG, log)):
                 statement = self.database.compiled(insert_once, table, self.database.kind)
                 for part in parts:

@@ -15,6 +15,7 @@ from forktask.identity import Identity
 from forktask.rows import Claim, StatusRow
 from forktask.states import Cause, State
 from forktask.store import conditions
+from forktask.store.admission import admitted, note_begun
 from forktask.store.conditions import given, one_of, padded, padded_size
 from forktask.store.database import Database
 from forktask.store.statements import Statement
@@ -38,11 +39,25 @@ class Claims:
         """
         if not claims:
             return []
+        if any(claim.limit_name or claim.limited_queue for claim in claims):
+            return self._claim_under_limits(claims)
         shares = _by_runner(claims, clock.now())
         work = self._claim_returning if self.database.has_returning else self._claim_locked
         is_one_statement = self.database.has_returning and len(shares) == 1
         rows = self.database.run(lambda cursor: work(cursor, shares), transaction=not is_one_statement)
         return [StatusRow._make(row) for row in rows]
+
+    def _claim_under_limits(self, claims: Sequence[Claim]) -> list[StatusRow]:
+        """Claim as many of these, the first ones, as their limits let through."""
+        claim = self._claim_returning if self.database.has_returning else self._claim_locked
+
+        def work(cursor: Any) -> list[tuple[Any, ...]]:
+            chosen = admitted(self.database, cursor, claims)
+            rows = claim(cursor, _by_runner(chosen, clock.now())) if chosen else []
+            note_begun(self.database, cursor, chosen, {row[0] for row in rows})
+            return rows
+
+        return [StatusRow._make(row) for row in self.database.run(work, transaction=True)]
 
     def warm_up(self) -> None:
         """Connect, and go the way of a claim once, for a row that does not exist.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, case, literal_column, or_
+from sqlalchemy import BindParameter, ColumnElement, FromClause, bindparam, case, literal_column, or_
 
 from forktask.states import State
 from forktask.tables import LIVE_STATES, STATUS, UNIQUE_LIVE
@@ -22,6 +22,14 @@ RUNNING: Final = state_in(State.RUNNING)
 HAS_RUNNER: Final = STATUS.c.runner_pid.is_not(None)
 UNDER_WAY: Final = or_(RUNNING, state_in(State.PAUSED) & HAS_RUNNER)
 """An attempt is running, or stopped by SIGSTOP."""
+
+
+def under_way(table: FromClause) -> ColumnElement[bool]:
+    """Return the condition that an attempt is under way, as an index that begins with the state serves it."""
+    states = table.c.state.in_([literal_column("'paused'"), literal_column("'running'")])
+    return states & or_(table.c.state == literal_column("'running'"), table.c.runner_pid.is_not(None))
+
+
 PAUSED_WAITING: Final = state_in(State.PAUSED) & STATUS.c.runner_pid.is_(None)
 NOT_CANCELLED: Final = STATUS.c.cancel_requested_at.is_(None)
 

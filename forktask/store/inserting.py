@@ -20,12 +20,13 @@ from forktask.store.claims import now
 from forktask.store.conditions import one_of, padded
 from forktask.store.database import Database
 from forktask.store.failures import StoreRefusedError, StoreUnavailableError
+from forktask.store.lines import comes_in_line, next_turn, place, turns
 from forktask.store.orders import select_living, update_cancelled
 from forktask.store.statements import AT, Statement, database_now
 from forktask.tables import STATUS
 
 OBLIGATORY: Final = frozenset(column.name for column in STATUS.c if not column.nullable)
-VARYING: Final = ("id", "settings", "unique_key", "once_key")
+VARYING: Final = ("id", "settings", "unique_key", "once_key", "limit_name", "line", "turn")
 """What differs between rows that one call writes."""
 BY_CLOCK: Final = ("run_after", "due_at")
 """Columns that hold a time from now by the clock of the database."""
@@ -85,7 +86,7 @@ class Inserting:
         The same form or request again finds all that it ordered before.
 
         Args:
-            rows: They differ in id, settings and keys; where they `join`, the first of a key stands for the others.
+            rows: They differ in id, settings, keys and limits; where they `join`, the first of a key stands for all.
         """
         if not rows:
             return []
@@ -105,7 +106,9 @@ class Inserting:
 
     def _insert(self, cursor: Any, row: StatusRow, delay: float | None, *, once: bool) -> bool:
         values = _values(row)
-        statement = self.database.compiled(insert_status, self.database.kind, once, delay is not None, *values)
+        kind = self.database.kind
+        statement = self.database.compiled(insert_status, kind, once, delay is not None, comes_in_line(row), *values)
+        values |= place(row.line, row.priority, row.lane)
         if delay is not None:
             values["microseconds"] = -round(delay * 1_000_000)
         count = statement.change(cursor, values)
@@ -197,8 +200,11 @@ class Inserting:
             ((moment,),) = self.database.compiled(select_now).rows(cursor, {})
             first |= dict.fromkeys(BY_CLOCK, moment + timedelta(seconds=delay))
         varying: list[str] = [name for name in VARYING if name in first]
-        statement = self.database.compiled(insert_status, self.database.kind, False, False, *first)
-        statement.change_all(cursor, first, [{name: getattr(row, name) for name in varying} for row in rows])
+        statement = self.database.compiled(insert_status, self.database.kind, False, False, False, *first)
+        given = turns(self.database, cursor, rows)
+        statement.change_all(
+            cursor, first, ({name: getattr(row, name) for name in varying} | next(given) for row in rows)
+        )
         return [Placed(row) for row in rows]
 
     def _all_ordered_before(self, cursor: Any, rows: Sequence[StatusRow], delay: float | None) -> list[Placed]:
@@ -230,9 +236,11 @@ def _values(row: StatusRow) -> dict[str, Any]:
     }
 
 
-def insert_status(kind: str, once: bool, later: bool, *columns: str) -> Statement:
+def insert_status(kind: str, once: bool, later: bool, in_line: bool, *columns: str) -> Statement:
     """One new row; `once`: unless another has one of its keys; `later`: its time counts from now."""
-    given = {name: AT if later and name in BY_CLOCK else conditions.given(name) for name in columns}
+    given: dict[str, Any] = {name: AT if later and name in BY_CLOCK else conditions.given(name) for name in columns}
+    if in_line:
+        given["turn"] = next_turn(kind)
     if not once:
         return insert(STATUS).values(given)
     if kind == "postgresql":

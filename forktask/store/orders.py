@@ -18,8 +18,9 @@ from forktask.store.claims import CANCELLED_WAITING, now
 from forktask.store.conditions import given
 from forktask.store.database import Build, Database
 from forktask.store.failures import StoreRefusedError
+from forktask.store.lines import COMES_LATER
 from forktask.store.saving import insert_once
-from forktask.store.statements import AT, Statement, ago
+from forktask.store.statements import AT, Statement, ago, database_now
 from forktask.tables import ATTEMPT, STATUS
 
 
@@ -200,7 +201,8 @@ def update_retried(completed: bool) -> Statement:
             max_attempts=case((STATUS.c.max_attempts > following, STATUS.c.max_attempts), else_=following),
             attempt=following,
             run_after=None,
-            due_at=now(),
+            due_at=database_now(),
+            later=COMES_LATER,
             updated_at=now(),
             **conditions.NO_END,
             **conditions.NO_PROGRESS,
@@ -223,4 +225,5 @@ def update_ended(state: State) -> Statement:
     if state is State.QUEUED:
         values |= conditions.NO_REQUESTS | {"state": conditions.QUEUED_OR_PAUSED}
         values |= {"attempt": STATUS.c.attempt + 1, "run_after": AT, "due_at": AT, "finished_at": None}
+        values["later"] = COMES_LATER
     return update(STATUS).values(values).where(conditions.THIS_ATTEMPT)

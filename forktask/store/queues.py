@@ -1,4 +1,4 @@
-"""Queues: what waits in them, in which order, and which of them are held up."""
+"""Queues: what waits in them, which of them are held up, and how much of them runs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Collection
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 
 from forktask import clock
+from forktask.limit import Limit, QueueRow, said_of
 from forktask.rows import Due
 from forktask.states import State
 from forktask.store import conditions
@@ -20,22 +21,12 @@ from forktask.tables import QUEUE, QUEUED_STATE, STATUS
 
 IS_DUE: Final = or_(STATUS.c.run_after.is_(None), STATUS.c.run_after <= database_now())
 UNBOUND: Final = STATUS.c.bound == 0
-MOST_AHEAD: Final = 1000
-"""Places that are told; beyond them nobody wants to know."""
 
 
 class Queues:
-    """Rows that were left to a queue, in its order: the highest priority first, then who is due longest, then by id."""
+    """Rows that were left to a queue, and what was said of queues; their order is that of `Lines`."""
 
     database: Database
-
-    def due_in(self, queue: str, tasks: Collection[str], limit: int) -> list[Due]:
-        """Return rows of one queue that may start now and whose task is one of `tasks`."""
-        if not tasks or limit < 1:
-            return []
-        values = padded("task", sorted(tasks))
-        rows = self.database.rows(select_due_in, len(values), values=values | {"queue": queue, "limit": limit})
-        return [Due._make(row) for row in rows]
 
     def due_by_id(self, status_id: UUID, tasks: Collection[str]) -> list[Due]:
         """Return the one row, if it may start now, whatever its queue, and its task is one of `tasks`."""
@@ -70,49 +61,44 @@ class Queues:
         counts = (len(padded("queue", sorted(queues))), len(padded("task", sorted(tasks))))
         return bool(self.database.rows(select_awaited_in, *counts, values=values))
 
+    def queue_rows(self) -> list[QueueRow]:
+        """Return what was said of queues."""
+        return [QueueRow._make(row) for row in self.database.rows(select_queue_rows, values={})]
+
     def paused_queues(self) -> frozenset[str]:
         """Return the names of those that were told to wait."""
-        return frozenset(row[0] for row in self.database.rows(select_paused_queues, values={}))
+        return frozenset(row.name for row in self.queue_rows() if row.paused_at is not None)
 
     def pause_queue(self, name: str) -> None:
         """Let nothing more be taken from a queue; what runs goes on."""
-        values = {"name": name, "paused_at": clock.now()}
+        self._say(name, update_queue_paused, {"paused_at": clock.now()})
 
-        def work(cursor: Any) -> None:
-            self.database.compiled(insert_once, QUEUE, self.database.kind).change(cursor, values)
-            self.database.compiled(update_queue_paused).change(cursor, values)
-
-        self.database.run(work, transaction=True)
+    def limit_queue(self, name: str, limit: Limit | None) -> None:
+        """Say how much of a queue runs at once and begins in a time."""
+        self._say(name, update_queue_limit, said_of(limit))
 
     def resume_queue(self, name: str) -> bool:
         """Let a queue go on; return False if it was not held up."""
-        return self.database.change(delete_queue, values={"name": name}) > 0
 
-    def line_of(self, queue: str) -> list[tuple[UUID, str]]:
-        """Return id and task of the rows of a queue that may start, in their order; at most `MOST_AHEAD`."""
-        rows = self.database.rows(select_line, values={"queue": queue, "limit": MOST_AHEAD})
-        return [(row[0], row[1]) for row in rows]
+        def work(cursor: Any) -> bool:
+            was_paused = self.database.compiled(update_queue_resumed).change(cursor, {"name": name}) > 0
+            self.database.compiled(delete_queue).change(cursor, {"name": name})
+            return was_paused
+
+        return self.database.run(work, transaction=True)
+
+    def _say(self, name: str, update: Any, said: dict[str, Any]) -> None:
+        def work(cursor: Any) -> None:
+            values = dict.fromkeys(QueueRow._fields) | {"name": name}
+            self.database.compiled(insert_once, QUEUE, self.database.kind).change(cursor, values)
+            self.database.compiled(update).change(cursor, {"name": name, **said})
+            self.database.compiled(delete_queue).change(cursor, {"name": name})
+
+        self.database.run(work, transaction=True)
 
     def running_in(self, queue: str) -> dict[str, int]:
         """Return how many rows of each task of a queue are under way."""
         return {task: int(count) for task, count in self.database.rows(select_running_in, values={"queue": queue})}
-
-
-def select_due_in(tasks: int) -> Statement:
-    """Rows of one queue that may start now."""
-    return (
-        select(*(STATUS.c[name] for name in Due._fields))
-        .where(
-            QUEUED_STATE,
-            STATUS.c.queue == given("queue"),
-            IS_DUE,
-            UNBOUND,
-            conditions.NOT_CANCELLED,
-            STATUS.c.task.in_(one_of("task", tasks)),
-        )
-        .order_by(STATUS.c.priority.desc(), STATUS.c.due_at, STATUS.c.id)
-        .limit(bindparam("limit", type_=Integer))
-    )
 
 
 def select_due_by_id(tasks: int) -> Statement:
@@ -152,9 +138,9 @@ def select_awaited_in(queues: int, tasks: int) -> Statement:
     return select(STATUS.c.id).where(QUEUED_STATE, *these, UNBOUND).limit(1)
 
 
-def select_paused_queues() -> Statement:
-    """Queues that were told to wait."""
-    return select(QUEUE.c.name).where(QUEUE.c.paused_at.is_not(None))
+def select_queue_rows() -> Statement:
+    """What was said of queues."""
+    return select(*(QUEUE.c[name] for name in QueueRow._fields))
 
 
 def update_queue_paused() -> Statement:
@@ -163,19 +149,21 @@ def update_queue_paused() -> Statement:
     return update(QUEUE).values(paused_at=asked).where(_THIS_QUEUE)
 
 
+def update_queue_resumed() -> Statement:
+    """One queue is to wait no more."""
+    return update(QUEUE).values(paused_at=None).where(_THIS_QUEUE, QUEUE.c.paused_at.is_not(None))
+
+
+def update_queue_limit() -> Statement:
+    """Say how much of one queue runs."""
+    said = {name: bindparam(name, type_=QUEUE.c[name].type) for name in ("running", "rate", "per")}
+    return update(QUEUE).values(said).where(_THIS_QUEUE)
+
+
 def delete_queue() -> Statement:
-    """Nothing is said of a queue any more."""
-    return delete(QUEUE).where(_THIS_QUEUE)
-
-
-def select_line() -> Statement:
-    """Rows of one queue that may start now, whatever their tasks."""
-    return (
-        select(STATUS.c.id, STATUS.c.task)
-        .where(QUEUED_STATE, STATUS.c.queue == given("queue"), IS_DUE)
-        .order_by(STATUS.c.priority.desc(), STATUS.c.due_at, STATUS.c.id)
-        .limit(bindparam("limit", type_=Integer))
-    )
+    """A queue of which nothing is said any more."""
+    said = (QUEUE.c.paused_at, QUEUE.c.running, QUEUE.c.rate)
+    return delete(QUEUE).where(_THIS_QUEUE, *(column.is_(None) for column in said))
 
 
 def select_running_in() -> Statement:

@@ -19,6 +19,7 @@ from forktask.store import conditions
 from forktask.store.claims import now
 from forktask.store.conditions import given, one_of, padded
 from forktask.store.database import Database
+from forktask.store.lines import COMES_LATER
 from forktask.store.statements import AT, Statement, ago
 from forktask.tables import ATTEMPT, COMPLETED_STATE, LOG, STATUS
 
@@ -174,6 +175,8 @@ def update_end(state: State, has_last: bool, is_later: bool) -> Statement:
         values |= conditions.NO_REQUESTS | {"state": conditions.QUEUED_OR_PAUSED}
         values |= {"attempt": STATUS.c.attempt + 1, "run_after": AT if is_later else None, "finished_at": None}
         values["due_at"] = AT if is_later else now()
+        if is_later:
+            values["later"] = COMES_LATER
         values["max_attempts"] = STATUS.c.max_attempts + bindparam("uncounted", type_=STATUS.c.max_attempts.type)
     else:
         values |= {"result": given("result"), "finished_at": given("finished_at")}

@@ -12,9 +12,10 @@ from forktask.rows import Due, Scope, StatusRow
 from forktask.store import conditions
 from forktask.store.conditions import given, one_of, padded
 from forktask.store.database import Database
+from forktask.store.lines import IN_LINE, ORDER
 from forktask.store.queues import IS_DUE, UNBOUND
 from forktask.store.statements import Statement, database_now
-from forktask.tables import STATUS
+from forktask.tables import QUEUED_STATE, STATUS
 
 
 class Waiting:
@@ -22,12 +23,17 @@ class Waiting:
 
     database: Database
 
-    def due(self, scope: Scope, limit: int) -> list[Due]:
-        """Return initiated rows that may start now, the highest priority first, then the oldest."""
+    def due(self, scope: Scope, limit: int, *, limit_name: str | None = None) -> list[Due]:
+        """Return initiated rows that may start now, the highest priority first, then the oldest.
+
+        Args:
+            limit_name: Those that wait under this limit; None: those without one.
+        """
         if not scope.tasks or limit < 1:
             return []
         values, counts = _values(scope)
-        rows = self.database.rows(select_due, *counts, values=values | {"limit": limit})
+        values |= {"limit": limit, "line": f":{limit_name}"}
+        rows = self.database.rows(select_due, *counts, limit_name is not None, values=values)
         return [Due._make(row) for row in rows]
 
     def is_awaited(self, scope: Scope) -> bool:
@@ -91,25 +97,22 @@ def _left_alone() -> ColumnElement[bool]:
     return (STATUS.c.created_at < ago) & or_(STATUS.c.run_after.is_(None), STATUS.c.run_after < ago)
 
 
-def select_due(tasks: int, mine: int, neighbours: int) -> Statement:
+def select_due(tasks: int, mine: int, neighbours: int, is_limited: bool = False) -> Statement:
     """Initiated rows that may start now."""
-    return (
+    query = (
         select(*(STATUS.c[name] for name in Due._fields))
-        .where(
-            conditions.LIVE,
-            conditions.QUEUED,
-            STATUS.c.queue.is_(None),
-            IS_DUE,
-            UNBOUND,
-            conditions.NOT_CANCELLED,
-            STATUS.c.task.in_(one_of("task", tasks)),
-            or_(_mine(mine), _free(neighbours) & _left_alone()),
-        )
+        .where(STATUS.c.queue.is_(None), UNBOUND, conditions.NOT_CANCELLED)
+        .where(STATUS.c.task.in_(one_of("task", tasks)), or_(_mine(mine), _free(neighbours) & _left_alone()))
+        .limit(bindparam("limit", type_=Integer))
+    )
+    if is_limited:
+        return query.where(QUEUED_STATE, STATUS.c.line == given("line"), IN_LINE).order_by(*ORDER)
+    return (
+        query.where(conditions.LIVE, conditions.QUEUED, STATUS.c.limit_name.is_(None), IS_DUE)
         # MariaDB would find them by their queue, which is null, and sort them.
         .with_hint(STATUS, "FORCE INDEX (forktask_status_live)", "mysql")
         .with_hint(STATUS, "FORCE INDEX (forktask_status_live)", "mariadb")
         .order_by(STATUS.c.priority.desc(), STATUS.c.id)
-        .limit(bindparam("limit", type_=Integer))
     )
 
 

@@ -124,7 +124,8 @@ class Claiming:
 
     def _may_be_kept(self, order: Order) -> bool:
         """Return True if its runner may execute others before and after it."""
-        return self.relays.are_kept and not order.bound and not self._needs_interpreter(order)
+        may_wait = not (order.bound or order.is_limited)
+        return self.relays.are_kept and may_wait and not self._needs_interpreter(order)
 
     def _needs_interpreter(self, order: Order) -> bool:
         definition = registry.find(order.task)
@@ -140,7 +141,13 @@ class Claiming:
 
     def _claim(self, seats: list[Seat]) -> None:
         claims = [
-            Claim(status_id=UUID(order.id), supervisor_id=self.supervisor_id, runner=charge.identity)
+            Claim(
+                status_id=UUID(order.id),
+                supervisor_id=self.supervisor_id,
+                runner=charge.identity,
+                limit_name=order.limit_name,
+                limited_queue=order.limited_queue,
+            )
             for order, charge in seats
         ]
         try:

@@ -40,11 +40,11 @@ class Inspection:
         self.store = orders.store
         self.fleet = orders.fleet
         self.witness = Witness(self.store, self.settings)
+        self._workers = Workers(self.witness, self.settings.runtime_dir)
         self.neighbours = Neighbours(me, self.store, self.witness, address)
         self.sources = Sources(me, self.store, self.neighbours, shares)
         self.is_alone = me.kind == "fork"
-        workers = Workers(self.witness, self.settings.runtime_dir)
-        self.schedules = Schedules(self.store, source_of(me, self.fleet.preloaded), workers.wake)
+        self.schedules = Schedules(self.store, source_of(me, self.fleet.preloaded), self._workers.wake)
         self.registered = False
         self.looked_at = clock.monotonic()
         """When the table was last read to the end; at first: when it began to try."""
@@ -53,6 +53,8 @@ class Inspection:
         # Not at once: the messages that came while the application was imported are read first.
         self._rare_at = clock.monotonic() + RARE_INTERVAL
         self._company_until = 0.0
+        self.opens_at: float | None = None
+        """When a rate lets something begin that waits."""
         self._heartbeat_at = 0.0
 
     def register(self) -> bool:
@@ -83,7 +85,7 @@ class Inspection:
                 self.find_due()
             self.rounds += 1
             is_idle = not (self.fleet.under_way or self.orders.pending or self.orders.more_in_table)
-            self.idle_rounds = self.idle_rounds + 1 if is_idle else 0
+            self.idle_rounds = self.idle_rounds + 1 if is_idle and not self.sources.holds_back() else 0
             self.looked_at = clock.monotonic()
         except StoreError as error:
             self.orders.ledger.note_failure(error)
@@ -109,6 +111,8 @@ class Inspection:
         if places <= 0:
             return
         found = self.sources.due(places)
+        opens_in = self.sources.rooms.opens_in
+        self.opens_at = None if opens_in is None else clock.monotonic() + opens_in
         self.orders.more_in_table = len(found) >= places
         self.orders.take_due(found)
 
@@ -122,16 +126,34 @@ class Inspection:
         except StoreError as error:
             self.orders.ledger.note_failure(error)
 
+    def look_if_open(self) -> None:
+        """Find what is due if a rate lets something begin that it kept back."""
+        if self.opens_at is not None and clock.monotonic() >= self.opens_at:
+            self.opens_at = None
+            self._find_due_guarded()
+
+    def follow_up(self) -> None:
+        """Start what follows ends that are written: there is a place, and perhaps room under a limit."""
+        if self.orders.more_in_table or self.sources.rooms.may_open:
+            self._find_due_guarded()
+            self.start_pending()
+        if self.orders.has_freed and self.sources.rooms.may_open and not self.is_alone:
+            self._workers.ring_others(self.me.id)
+        self.orders.has_freed = False
+
+    def _find_due_guarded(self) -> None:
+        try:
+            self.find_due()
+        except StoreError as error:
+            self.orders.ledger.note_failure(error)
+
     def start_pending(self) -> None:
         """Start what may be started now; one supervisor of this host at a time counts the places and takes them."""
         if not self.orders.has_ready:
             return
         if self.orders.more_in_table and not self.is_alone and not self.neighbours.superseded:
             self.orders.queue_up()
-            try:
-                self.find_due()
-            except StoreError as error:
-                self.orders.ledger.note_failure(error)
+            self._find_due_guarded()
         if self.address is None or not self._has_company(self.address):
             self.orders.start_pending()
             return

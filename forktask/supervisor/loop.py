@@ -114,6 +114,8 @@ class Supervisor(Watching):
             due.append(self.ledger.ends_since + COLLECT_FOR)
         if self.fleet.lacks_spares and not self.stopping:
             due.append(self._refill_at)
+        if self.inspection.opens_at is not None and not self.stopping:
+            due.append(self.inspection.opens_at)
         due += [moment for charge in self.fleet.under_way.values() if (moment := charge.next_moment) is not None]
         return max(0.0, min(due) - now)
 
@@ -155,6 +157,8 @@ class Supervisor(Watching):
     def _start_pending(self) -> None:
         """Start what waits; the next fork comes when those that were started have had the processor."""
         before = len(self.fleet.spares)
+        if not self.stopping:
+            self.inspection.look_if_open()
         self.inspection.start_pending()
         if len(self.fleet.spares) < before:
             self._refill_at = clock.monotonic() + REFILL_AFTER
@@ -168,12 +172,8 @@ class Supervisor(Watching):
         for status_id in refused:
             if (charge := self.fleet.under_way.get(status_id)) is not None:
                 charge.give_up()
-        if ends and self.orders.more_in_table and not self.stopping:
-            try:
-                self.inspection.find_due()
-            except StoreError as error:
-                self.ledger.note_failure(error)
-            self.inspection.start_pending()
+        if ends and not self.stopping:
+            self.inspection.follow_up()
 
     def _listen_to_signals(self) -> None:
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

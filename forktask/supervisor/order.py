@@ -17,6 +17,8 @@ class Order:
         shell: Shell arguments; the reason for start method `spawn`.
         private: Private arguments; never leave the memory of the processes they are handed to.
         found: It was found in the table, where it was its turn.
+        limit_name: The limit under which it counts.
+        limited_queue: Its queue, if that has a limit.
         not_before: Monotonic time of the next attempt, for orders kept here during a backoff.
     """
 
@@ -28,7 +30,14 @@ class Order:
     private: dict[str, Any] = field(default_factory=dict)
     bound: bool = False
     found: bool = False
+    limit_name: str | None = None
+    limited_queue: str | None = None
     not_before: float = 0.0
+
+    @property
+    def is_limited(self) -> bool:
+        """True if it has to be begun when it is claimed."""
+        return self.limit_name is not None or self.limited_queue is not None
 
     @classmethod
     def of_message(cls, message: list[Any]) -> Order:

@@ -28,6 +28,8 @@ class Orders(Claiming):
     def __init__(self, settings: Settings, fleet: Fleet, ledger: Ledger, supervisor_id: UUID) -> None:
         super().__init__(settings, fleet, ledger, supervisor_id)
         self.more_in_table = False
+        self.has_freed = False
+        """Something ended that counted under a limit."""
 
     def _ready(self) -> list[Order]:
         if not self.pending:
@@ -50,7 +52,8 @@ class Orders(Claiming):
         """Note rows that were found in the table."""
         for row in found:
             order = Order(id=str(row.id), task=row.task, start_method=row.start_method, found=True)
-            self.pending.setdefault(order.id, order)
+            limited = replace(order, limit_name=row.limit_name, limited_queue=row.queue)
+            self.pending.setdefault(order.id, limited)
 
     def queue_up(self) -> None:
         """Leave to the table what came after rows that wait there; it is found when it is its turn."""
@@ -114,6 +117,7 @@ class Orders(Claiming):
 
     def after_end(self, charge: Charge, end: End) -> None:
         """Keep a bound order whose task is to be run again: its arguments are nowhere else."""
+        self.has_freed |= charge.row is not None and charge.row.limit_name is not None
         order = charge.order
         if order is None or not order.bound or end.state is not State.QUEUED:
             return

@@ -10,6 +10,7 @@ from typing import Any, Final
 from forktask import clock, registry
 from forktask.definition import TaskDefinition
 from forktask.errors import ScheduleError
+from forktask.line import lane_of, line_of
 from forktask.rows import StatusRow, SupervisorRow, new_id
 from forktask.schedule import changes, declared
 from forktask.schedule.declaration import Declaration
@@ -136,6 +137,8 @@ class Schedules:
         if what.held and not what.runs and row.held_at is not None:
             return HELD_INTERVAL
         runs = [run_of(row, due, definition) for due in what.runs]
+        if definition.rules.limit is not None:
+            self.store.write_limits({run.limit_name for run in runs if run.limit_name}, definition.rules.limit)
         for status_id in self.store.order_runs(row, what, runs):
             log.info("ordered schedule=%s task=%s id=%s", row.name, row.task, status_id)
             self.ordered += 1
@@ -168,6 +171,9 @@ def run_of(row: ScheduleRow, due: datetime, definition: TaskDefinition) -> Statu
     # `overlap` says how many there may be at once, so the task's own `unique` says nothing here.
     values |= {"max_attempts": retry.attempts, "unique_until_start": 0}
     values |= {"delete_on_completion": int(definition.rules.delete_on_completion)}
+    limit = definition.rules.limit
+    values["limit_name"] = limit.name(row.task, row.settings, row.owner) if limit is not None else None
+    values |= {"line": line_of(row.queue, values["limit_name"]), "lane": lane_of(row.owner), "turn": 0, "later": 1}
     if retry.applies(Cause.SUPERVISOR_GONE):
         values |= {"lost_backoff": retry.delay(1)}
     return StatusRow(**values)

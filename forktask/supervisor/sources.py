@@ -11,6 +11,7 @@ from forktask.rows import Due, StatusRow, SupervisorRow
 from forktask.states import State
 from forktask.store import ALL_QUEUES, Store
 from forktask.supervisor.neighbours import Neighbours
+from forktask.supervisor.rooms import Rooms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ def why_not(row: StatusRow | None) -> str:
         return f"no task is registered as {row.task!r}"
     if row.cancel_requested_at is not None:
         return "it is to be cancelled"
+    if row.limit_name is not None:
+        return f"its limit {row.limit_name!r} has no room, or it is not due"
     return f"it is due at {row.run_after}" if row.run_after is not None else "nothing more is known"
 
 
@@ -60,12 +63,20 @@ class Sources:
     """None: an embedded supervisor, which takes what no worker takes."""
     _paused: frozenset[str] = frozenset()
     _said_held: bool = False
+    _has_more: bool = False
     _unserved: dict[str, list[str]] = field(default_factory=dict)
     _credit: dict[str, int] = field(default_factory=dict)
+    rooms: Rooms = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rooms = Rooms(self.store)
 
     def see(self) -> None:
-        """Look which queues are held up and which are served by others."""
-        self._paused = self.store.paused_queues()
+        """Look which queues are held up or limited, and which are served by others; bring in line what has come."""
+        self._has_more = self.store.bring_in_line()
+        queues = self.store.queue_rows()
+        self._paused = frozenset(row.name for row in queues if row.paused_at is not None)
+        self.rooms.see(queues)
         if self.shares is not None and self.is_held != self._said_held:
             self.store.set_held(self.me.id, self.is_held)
             self._said_held = self.is_held
@@ -91,26 +102,35 @@ class Sources:
     def due(self, places: int) -> list[Due]:
         """Return what may start now, at most as many as there are places: what was initiated comes first."""
         if self.shares is not None and self.shares.only is not None:
-            return self.store.due_by_id(self.shares.only, registry.names())
-        found = self.store.due(self.neighbours.scope(), places)
+            return self.rooms.take(self.store.due_by_id(self.shares.only, registry.names()))
+        if self._has_more:
+            self._has_more = self.store.bring_in_line()
+        self.rooms.look()
+        found = self.rooms.initiated(self.neighbours.scope(), places)
         if self.shares is None:
-            return [*found, *self._of_unserved(places - len(found))]
-        if self.is_held:
-            return found
-        return [*found, *self._of_shares(self.shares, places - len(found))]
+            found += self._of_unserved(places - len(found))
+        elif not self.is_held:
+            found += self._of_shares(self.shares, places - len(found))
+        return self.rooms.take(found)
+
+    def holds_back(self) -> bool:
+        """Return True if something of this worker's queues is due, and only a limit keeps it."""
+        if self.shares is None or self.is_held:
+            return False
+        open_queues = [name for name in self.shares.weights if name not in self._paused]
+        return self.rooms.holds_back(open_queues, set(registry.names()) - self.shares.ignored)
 
     def _of_unserved(self, places: int) -> list[Due]:
         if places < 1:
             return []
-        found = [row for name, tasks in self._open for row in self.store.due_in(name, tasks, places)]
-        return sorted(found, key=lambda row: (-row.priority, row.due_at, row.id))[:places]
+        return self.rooms.in_turn(self.rooms.due_in(name, tasks, places) for name, tasks in self._open)[:places]
 
     def _of_shares(self, shares: Shares, places: int) -> list[Due]:
         tasks = set(registry.names()) - shares.ignored
         names = [name for name in shares.weights if name not in self._paused]
         if shares.is_strict:
             return self._strictly(names, tasks, places)
-        heaps = {name: self.store.due_in(name, tasks, places)[::-1] for name in names} if places > 0 else {}
+        heaps = {name: self.rooms.due_in(name, tasks, places)[::-1] for name in names} if places > 0 else {}
         found: list[Due] = []
         while len(found) < places and (filled := [name for name in names if heaps[name]]):
             found.append(heaps[self._next(shares.weights, filled)].pop())
@@ -121,7 +141,7 @@ class Sources:
         for name in names:
             if len(found) >= places:
                 break
-            found += self.store.due_in(name, tasks, places - len(found))
+            found += self.rooms.due_in(name, tasks, places - len(found))
         return found
 
     def _next(self, weights: dict[str, int], names: Sequence[str]) -> str:

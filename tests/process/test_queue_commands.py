@@ -69,13 +69,33 @@ def test_queues_are_shown_with_what_waits_and_who_serves_them(left_each: Runtime
     assert json.loads(run(left_each, "queues", "--json")) == {
         "workers_stopped": False,
         "queues": [
-            {"name": "mail", "waiting": 2, "running": 0, "paused": False, "workers": 0},
-            {"name": "reports", "waiting": 1, "running": 0, "paused": True, "workers": 0},
+            {"name": "mail", "waiting": 2, "running": 0, "paused": False, "workers": 0, "limit": None},
+            {"name": "reports", "waiting": 1, "running": 0, "paused": True, "workers": 0, "limit": None},
         ],
     }
     assert "paused" in run(left_each, "queues")
     assert run(left_each, "resume-queue", "reports") == "reports goes on\n"
     assert run(left_each, "resume-queue", "reports") == "reports was not paused\n"
+
+
+def test_a_queue_is_limited_by_command(left_each: Runtime) -> None:
+    left_each.store.ensure_tables()
+    told = run(left_each, "limit-queue", "mail", "--running", "5", "--rate", "100", "--per", "30")
+    assert told == "mail: 5 at once, 100 in 30 s\n"
+    (queue,) = json.loads(run(left_each, "queues", "--json"))["queues"]
+    assert queue["limit"] == {"running": 5, "rate": 100, "per": 30.0}
+    assert "5 at once, 100 in 30 s" in run(left_each, "queues")
+    assert run(left_each, "limit-queue", "mail", "--none") == "mail: no limit\n"
+    assert json.loads(run(left_each, "queues", "--json"))["queues"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], ["--running", "1", "--none"], ["--rate", "0"], ["--rate", "5", "--per", "0"], ["--rate", "9999"]]
+)
+def test_a_limit_that_is_none_is_refused(make_runtime: MakeRuntime, wrong: list[str]) -> None:
+    runtime = make_runtime()
+    run(runtime, "limit-queue", "mail", *wrong, *(["--per", "1"] if wrong == ["--rate", "9999"] else []), code=2)
+    assert runtime.store.queue_rows() == []
 
 
 def test_a_queue_that_goes_on_is_looked_at_where_nobody_lives(make_runtime: MakeRuntime) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from forktask import clock, forecast
 from forktask.forecast import Forecast
+from forktask.limit import Limit
 from forktask.rows import StatusRow
 from forktask.states import State
-from forktask.store import ALL_QUEUES, Store, queues
+from forktask.store import ALL_QUEUES, Store, lines
 from tests.store.examples import a_claim, a_row, a_sample, an_end, inserted, read, running
 
 
@@ -121,9 +122,30 @@ def test_in_a_queue_that_is_held_up_nobody_is_the_next(store: Store, name: str) 
     assert Forecast(store).place(row) is None
 
 
+def test_a_row_with_a_limit_has_its_place_among_those_of_its_key(store: Store) -> None:
+    completed(store, 10)
+    limited = [inserted(store, queue="default", limit_name="printer", line=":printer") for _ in range(2)]
+    plain = inserted(store, queue="default")
+    found = Forecast(store)
+    assert [found.place(row) for row in limited] == [(1, None), (2, None)]  # nobody knows when a place is free
+    assert found.place(plain) == (1, 0.0)
+
+
+def test_a_limited_queue_moves_on_as_its_limit_says(store: Store) -> None:
+    for _ in range(3):
+        completed(store, 10)
+    rows = [inserted(store, queue="default") for _ in range(4)]
+    store.limit_queue("default", Limit(running=2))
+    found = Forecast(store, lambda queue: 4)
+    assert [found.place(row) for row in rows] == [(1, 0.0), (2, 0.0), (3, 10.0), (4, 15.0)]
+    store.limit_queue("default", Limit(rate=2, per=60))
+    found = Forecast(store, lambda queue: 4)
+    assert [found.place(row) for row in rows] == [(1, 0.0), (2, 30.0), (3, 60.0), (4, 90.0)]
+
+
 def test_beyond_a_number_only_that_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [inserted(store, queue="default", due_at=clock.after(-5 + number)) for number in range(4)]
-    monkeypatch.setattr(queues, "MOST_AHEAD", 2)
+    monkeypatch.setattr(lines, "MOST_AHEAD", 2)
     monkeypatch.setattr(forecast, "MOST_AHEAD", 2)
     told = [Forecast(store).place(row) for row in rows]
     assert [place and place.number for place in told] == [1, 2, 3, 3]

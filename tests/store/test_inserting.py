@@ -49,7 +49,8 @@ def test_many_rows_are_written_as_each_would_be(store: Store) -> None:
     like = a_row(owner="7", queue="slow", priority=70, metadata={"a": [1]})
     rows = [like._replace(id=a_row().id, settings={"n": number, "é": None}) for number in range(300)]
     assert [placed.row for placed in store.insert_all(rows)] == rows
-    assert sorted(store.find(limit=1000)) == sorted(rows)
+    in_line = [row._replace(turn=turn) for turn, row in enumerate(rows, 1)]
+    assert sorted(store.find(limit=1000)) == sorted(in_line)
     assert store.insert_all([]) == []
 
 

@@ -15,6 +15,7 @@ TASK = a_row().task
 
 
 def due(store: Store, queue: str = "default", limit: int = 10) -> list[UUID]:
+    store.bring_in_line()
     return [found.id for found in store.due_in(queue, [TASK], limit)]
 
 
@@ -75,6 +76,7 @@ def test_a_line_is_told_in_the_order_in_which_it_is_taken(store: Store) -> None:
     waits(store, -60, priority=90)
     inserted(store, queue="other", priority=90)
     running(store, queue="default")
+    store.bring_in_line()
     assert store.line_of("default") == [(rows[2].id, TASK), (rows[0].id, TASK), (rows[1].id, TASK)]
     assert store.running_in("default") == {TASK: 1}
     assert store.running_in("other") == {}

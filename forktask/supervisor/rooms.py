@@ -1,0 +1,111 @@
+"""Where limits leave room, and how lines take turns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+from forktask.limit import LimitRow, QueueRow, Room
+from forktask.rows import Due, Scope
+from forktask.store import Store
+
+MOST_LINES = 64
+"""Lines of limits that are looked into for one queue at one look; the others at the next."""
+
+
+class Rooms:
+    """What limits let begin, as this supervisor sees it; who claims counts again, under a lock.
+
+    Attributes:
+        opens_in: Seconds until a rate lets something begin that waits; None: nothing waits for a rate alone.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.opens_in: float | None = None
+        self._queues: dict[str, LimitRow] = {}
+        self._is_awaited = False
+        self._last_name = ""
+        self._rooms: dict[str, Room] = {}
+        self._taken: dict[str | None, int] = {}
+        self._count = 0
+
+    def see(self, queues: Iterable[QueueRow]) -> None:
+        """Note which queues have limits, and look whether anything waits that has one of its own."""
+        self._queues = {row.name: limit for row in queues if (limit := row.limit) is not None}
+        self._is_awaited = self.store.waits_under_limit()
+
+    @property
+    def may_open(self) -> bool:
+        """True if an end may let something begin that a limit kept back."""
+        return self._is_awaited or bool(self._queues)
+
+    def look(self) -> None:
+        """Look where there is room now; costs nothing where no limit is waited for."""
+        self.opens_in = None
+        self._rooms = self.store.rooms(self._last_name) if self._is_awaited else {}
+        if not self._rooms and self._last_name:
+            self._rooms = self.store.rooms()
+        self._last_name = max(self._rooms, default="")
+        for room in self._rooms.values():
+            self._note(room)
+
+    def _note(self, room: Room) -> None:
+        if room.places == 0 and room.opens_in is not None:
+            self.opens_in = room.opens_in if self.opens_in is None else min(self.opens_in, room.opens_in)
+
+    def due_in(self, queue: str, tasks: Collection[str], places: int) -> list[Due]:
+        """Return rows of a queue that may start now, each of its lines in turn."""
+        if (limit := self._queues.get(queue)) is not None and places > 0:
+            room = self.store.room_of_queue(limit)
+            if room.places == 0 and room.opens_in is not None and self.store.due_in(queue, tasks, 1):
+                self._note(room)
+            places = min(places, room.places)
+        if places < 1:
+            return []
+        lines = [self.store.due_in(queue, tasks, places)]
+        for name, most in self._open(places):
+            lines.append(self.store.due_in(queue, tasks, most, limit_name=name))
+        return self.in_turn(lines)[:places]
+
+    def initiated(self, scope: Scope, places: int) -> list[Due]:
+        """Return what was initiated and may start now, each line in turn."""
+        if places < 1:
+            return []
+        lines = [self.store.due(scope, places)]
+        lines += [self.store.due(scope, most, limit_name=name) for name, most in self._open(places)]
+        return self.in_turn(lines)[:places]
+
+    def _open(self, places: int) -> list[tuple[str, int]]:
+        """Return the limits that have room, whose turn it is first; with how much may be taken of each."""
+        names = [name for name, room in self._rooms.items() if room.places > 0]
+        names.sort(key=lambda name: self._taken.get(f":{name}", 0))
+        return [(name, min(places, self._rooms[name].places)) for name in names[:MOST_LINES]]
+
+    def in_turn(self, lines: Iterable[Sequence[Due]]) -> list[Due]:
+        """Merge lines, each in its own order: the highest priority first, of equal ones a row of each line."""
+        found: list[tuple[int, int, int, Due]] = []
+        for line in lines:
+            before: Counter[int] = Counter()
+            for row in line:
+                found.append((-row.priority, before[row.priority], self._taken.get(row.line, 0), row))
+                before[row.priority] += 1
+        return [one[-1] for one in sorted(found, key=lambda one: (*one[:3], one[3].due_at, one[3].id))]
+
+    def take(self, rows: Iterable[Due]) -> list[Due]:
+        """Note which lines have had their turn; return the rows, with their queue where that has a limit."""
+        if len(self._taken) > 4096:
+            self._taken.clear()
+        chosen = []
+        for row in rows:
+            self._count += 1
+            self._taken[row.line] = self._count
+            chosen.append(row if row.queue in self._queues else row._replace(queue=None))
+        return chosen
+
+    def holds_back(self, queues: Collection[str], tasks: Collection[str]) -> bool:
+        """Return True if something of these queues is due and waits for room."""
+        full = [name for name in self._rooms if self._rooms[name].places == 0]
+        under_own = (self.store.due_in(queue, tasks, 1, limit_name=name) for queue in queues for name in full)
+        of_full = (self.store.due_in(queue, tasks, 1) for queue in queues if queue in self._queues)
+        return any(under_own) or any(of_full)
