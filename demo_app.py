@@ -18,6 +18,7 @@ from flask import Flask, Response, redirect, render_template, request, session, 
 from werkzeug.wrappers import Response as AnyResponse
 
 from demo.checkout import checkout, forktask
+from demo.later import later
 from demo.parts import EXAMPLE_ROWS, fit, insert, look, open_csv, secret_key, work, write_example
 from demo.quick import quick
 from forktask import LiveStatus, StatusNotFoundError, Task, TaskStatus
@@ -100,6 +101,7 @@ app.secret_key = secret_key(Path(app.instance_path))
 forktask.init_app(app)
 app.register_blueprint(checkout)
 app.register_blueprint(quick)
+app.register_blueprint(later)
 KINDS: dict[str, type[Task]] = {"import": ImportTask, "report": ReportTask, "fail": FailingTask, "crash": CrashTask}
 
 
