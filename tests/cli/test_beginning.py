@@ -58,7 +58,7 @@ def test_settings_that_are_none_are_refused(here: CommandLine, words: list[str],
 def test_a_task_has_its_name_or_the_last_part_of_it(cli: CommandLine) -> None:
     cli.said("start", "nothing")
     assert last(cli).task == "tests.zoo.nothing"
-    assert "did you mean tests.zoo.nothing?" in cli.refused("start", "nothign")
+    assert "did you mean tests.zoo.nothing" in cli.refused("start", "nothign")
     assert "did you mean tests.zoo.nothing" in cli.refused("enqueue", "tests.zoo.nothin")
 
 
