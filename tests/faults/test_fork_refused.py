@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from forktask.birth import SPARE
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from tests import zoo
-from tests.runtimes import PATIENCE, MakeRuntime, ended, nursery_of, the_supervisor, wait_message
+from tests.runtimes import PATIENCE, MakeRuntime, ended, nursery_of, runners_of, the_supervisor, wait_message
 from tests.waiting import wait_until
 
 ROOTS = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))
@@ -125,6 +126,9 @@ def test_a_refused_fork_waits_while_others_run_and_fails_when_none_do(
 
 def test_a_refused_spare_does_no_harm(own_runtime: Runtime, group: Group | UserLimit) -> None:
     ended(zoo.nothing.initiate())
+    supervisor = the_supervisor(own_runtime.store)
+    names = [SPARE.decode()]
+    wait_until(lambda: [one.name() for one in runners_of(supervisor)] == names, PATIENCE, "a spare and nothing else")
     group.put(*who_forks(own_runtime))
     group.limit(1)
     assert ended(zoo.echo.initiate({"by": "the spare"})).state is State.COMPLETED
