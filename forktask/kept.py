@@ -18,12 +18,13 @@ import struct
 import sys
 import threading
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
-from forktask import clock, place, runner
+from forktask import clock, place, process, runner
 from forktask.progress import Page
 from forktask.states import Cause
 
+Handlers: TypeAlias = Mapping[int, Any]
 DESCRIPTOR: Final = struct.Struct("=i")
 LARGE: Final = 64 * 1024
 """Bytes beyond which an order comes as a file of its own, since it would not fit into the box."""
@@ -38,11 +39,14 @@ def serve(sock: socket.socket, page: Page, context: place.Context, mark: str) ->
         mark: What ends the output of each.
     """
     box = receive_box(sock)
+    process.adopt_orphans()
+    handlers = _handlers()
     output = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
-    voice = runner.Voice(sock)
+    connection = runner.Voice(sock)
     runner.keep(page)
     while (order := take(box)) is not None:
-        last = _execute(order, voice, page, context)
+        voice = connection.of(order["number"])
+        last = _execute(order, voice, page, context, handlers)
         os.write(output, mark.encode())
         if not last["goes_on"]:
             voice.say_last(last)
@@ -50,12 +54,16 @@ def serve(sock: socket.socket, page: Page, context: place.Context, mark: str) ->
     os._exit(0)
 
 
-def _execute(order: Mapping[str, Any], voice: runner.Voice, page: Page, context: place.Context) -> dict[str, Any]:
+def _execute(
+    order: Mapping[str, Any], voice: runner.Voice, page: Page, context: place.Context, handlers: Handlers
+) -> dict[str, Any]:
     """Execute one order; return its last word, with what else the supervisor has to know of it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    page.begin(order["number"])  # which tells for whom a signal is
     _be_as_new()
-    page.begin(order["number"])
     threads, used, begun = threading.active_count(), _cpu_seconds(), clock.monotonic()
     last = runner.run_here(order, voice, page, context)
+    _silence(handlers)
     found = page.read()
     return last | {
         "seconds": clock.monotonic() - begun,
@@ -64,6 +72,24 @@ def _execute(order: Mapping[str, Any], voice: runner.Voice, page: Page, context:
         "report": found[1] if found is not None else None,
         "goes_on": _ended_well(last) and threading.active_count() <= threads and not _has_children(),
     }
+
+
+def _handlers() -> Handlers:
+    """Return the handler of each signal."""
+    return {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+
+def _silence(handlers: Handlers) -> None:
+    """Have no timer and no handler that a task has left be felt by the next one."""
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 0)
+    signal.set_wakeup_fd(-1)
+    pending = signal.sigpending()
+    for number, handler in handlers.items():
+        if number in pending:
+            signal.signal(number, signal.SIG_IGN)  # as the kernel forgets it then
+        if handler is not None and (number in pending or signal.getsignal(number) != handler):
+            signal.signal(number, handler)
 
 
 def _be_as_new() -> None:
@@ -81,9 +107,10 @@ def _ended_well(last: Mapping[str, Any]) -> bool:
 
 
 def _has_children() -> bool:
-    """Return True if a task has left processes behind: they end with the runner."""
+    """Return True if a task has left processes behind: they end with the runner. Collect those that have ended."""
     try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
+            pass
     except ChildProcessError:
         return False
     return True

@@ -157,8 +157,9 @@ class Page:
     def begin(self, number: int) -> None:
         """Make the page as new, for the order of this number; in the runner."""
         memory = self._memory
-        memory[_NUMBER] = _COUNT.pack(number)  # first, so that nobody takes its reports for those of the one before
+        memory[_NUMBER] = _NO_NUMBER  # so that nobody takes the reports of one for those of the other
         memory[0] = memory[BEHIND] = 0
+        memory[_NUMBER] = _COUNT.pack(number)
         self._texts = _encode(None, None)
         self._last = None
 

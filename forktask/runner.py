@@ -7,6 +7,7 @@ Words, each a JSON object with the key `word`: `warning`, `phases`, `checkpoint`
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import json
 import logging
@@ -98,6 +99,13 @@ class Voice:
         self._sock = sock
         self._is_ours = os.fstat(sock.fileno()).st_ino
         self._lock = threading.Lock()
+        self._number = 0
+
+    def of(self, number: int) -> Voice:
+        """Return the voice of one of many orders: its words bear the number."""
+        voice = copy.copy(self)
+        voice._number = number
+        return voice
 
     def say(self, message: Mapping[str, Any]) -> None:
         """Send one message.
@@ -114,7 +122,7 @@ class Voice:
                 raise OSError(errno.EBADF, "the task has closed the connection to its supervisor")
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # half a message is worse than none
             try:
-                channel.send(self._sock, message)
+                channel.send(self._sock, {**message, "number": self._number} if self._number else message)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from forktask import Cause, LiveStatus, Retry, RetryLater, Runtime, Settings, StartMethod, Task, TaskError, task
+from forktask.errors import TaskStopped
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 SOON = Retry(attempts=3, backoff=0.05, jitter=0)
@@ -82,9 +83,10 @@ def command_line(status: LiveStatus) -> list[str]:
 
 
 @task
-def note_start(status: LiveStatus) -> None:
-    """Append the setting `n` to the file `path`."""
+def note_start(status: LiveStatus) -> Any:
+    """Append the setting `n` to the file `path`, and return it."""
     note(status.settings["path"], str(status.settings["n"]))
+    return status.settings["n"]
 
 
 @task
@@ -633,7 +635,7 @@ class OftenKilledTask(Task):
 
 @task
 def tell_process(status: LiveStatus) -> list[Any]:
-    """Say, and print, who runs it; leave what is in `leave` behind: a thread, a program, a seed, a signal handler."""
+    """Say, and print, who runs it; leave behind what is in `leave`."""
     is_deaf = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     leave = status.settings.get("leave")
     print("of", status.settings.get("n"), end="" if leave == "line" else "\n", flush=leave != "buffer")
@@ -641,6 +643,11 @@ def tell_process(status: LiveStatus) -> list[Any]:
         threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
     elif leave == "program":
         subprocess.Popen(["sleep", "600"])
+    elif leave == "orphan":
+        subprocess.run("sleep 600 &", shell=True, check=True)
+    elif leave == "alarm":
+        signal.signal(signal.SIGALRM, lambda number, frame: os._exit(3))
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
     elif leave == "seed":
         random.seed(1)
     elif leave == "handler":
@@ -648,6 +655,19 @@ def tell_process(status: LiveStatus) -> list[Any]:
     elif leave == "sentence":
         status.update(33, "said", unit="words")
     return [os.getpid(), random.random(), is_deaf]
+
+
+@task
+def swallow_a_stop(status: LiveStatus) -> int:
+    """Wait to be stopped, and return as if nothing had been; or end by a signal, if the setting `dies` is set."""
+    if status.settings.get("dies"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        status.update(1, "waiting")
+        while True:
+            time.sleep(0.01)
+    except TaskStopped:
+        return os.getpid()
 
 
 @task

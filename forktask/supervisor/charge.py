@@ -123,6 +123,8 @@ class Charge:
         word = message.get("word") if isinstance(message, dict) else None
         if word is None:
             log.warning("pid=%d said what no runner says", self.pid)
+        elif message.get("number", 0) != self.number:
+            log.error("pid=%d speaks of order %s, and executes %d", self.pid, message.get("number"), self.number)
         elif word == "warning":
             self.warnings[WARNING_LIMIT - 1 :] = [message["value"]]
             self.unwritten.add("warnings")
@@ -137,8 +139,13 @@ class Charge:
 
     @property
     def is_over(self) -> bool:
-        """True when its runner executes another order by now, or none yet: its end is on its way."""
-        return self.page.number != self.number
+        """True when its runner executes a later order by now: its end is on its way."""
+        return self.page.number > self.number
+
+    @property
+    def has_begun(self) -> bool:
+        """False while its runner has not come to it."""
+        return self.page.number >= self.number
 
     @property
     def goes_on(self) -> bool:
@@ -158,7 +165,7 @@ class Charge:
         """Return the version of the page and what changed since the last write, or None."""
         if self.row is None:
             return None
-        if self.is_over and not always:
+        if (self.is_over or not self.has_begun) and not always:
             return None
         found = self._report()
         version, report = found if found is not None else (0, None)
@@ -228,11 +235,12 @@ class Charge:
         if cause is Cause.CANCELLED and self.paused_at is None:
             steps.insert(0, lambda: self.page.request_cancel(self.number))
         self.stop = Stop(cause, clock.monotonic(), steps)
-        self.advance_stop(grace)
+        if not self.number:  # else the loop takes back first what lies ready behind it
+            self.advance_stop(grace)
 
     def advance_stop(self, grace: float) -> None:
         """Take the next step if its time has come."""
-        if self.stop is not None and self.is_over:
+        if self.stop is not None and (self.is_over or not self.has_begun):
             self.stop.wait()
         elif self.stop is not None:
             self.stop.advance(grace)
@@ -260,7 +268,7 @@ class Charge:
 
     def pause(self) -> None:
         """Stop the whole group; the time does not count for the timeout."""
-        if self.is_over:
+        if self.is_over or not self.has_begun:
             return
         self.paused_at = clock.monotonic()
         self.unwritten.add("active_seconds")

@@ -127,9 +127,10 @@ class Supervisor(Watching):
             if charge.is_late:
                 charge.deadline = None
                 charge.begin_stop(Cause.TIMEOUT, self.settings.stop_timeout)
-            charge.advance_stop(self.settings.stop_timeout)
         for relay in self.relays.impatient():
-            self.orders.give_back(relay)
+            self.orders.give_back(relay, all_of_them=relay.is_stopping)
+        for charge in list(self.fleet.under_way.values()):
+            charge.advance_stop(self.settings.stop_timeout)
         if self.inspection.registered and self._may_start:
             self._start_pending()
         for charge in self.fleet.under_way.values():

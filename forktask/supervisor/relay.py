@@ -43,7 +43,7 @@ class Relay:
         """Places that are kept for rows which are just being claimed."""
         self.charges: deque[Charge] = deque()
         """What it executes, and what lies ready, in order."""
-        self._unsent: deque[bytes] = deque()
+        self._unsent: deque[tuple[int, bytes]] = deque()
         self._numbers = 0
         self._seconds: float | None = None
         self._cpu_seconds = 0.0
@@ -87,8 +87,7 @@ class Relay:
     def reserve(self) -> Charge:
         """Keep a place for a row that will be claimed for this runner."""
         self.reserved += 1
-        self._numbers += 1
-        return Charge(self.runner, self._numbers)
+        return Charge(self.runner, self._numbers + 1)
 
     def cancel(self) -> None:
         """Free a place: the row came to nothing."""
@@ -99,8 +98,10 @@ class Relay:
         self.reserved -= 1
         self.left -= 1
         self.charges.append(charge)
+        self._numbers += 1
+        charge.number = self._numbers  # in the order of the box
         message = charge.take(row, order, definition) | {"number": charge.number}
-        self._unsent.append(json.dumps(message).encode())
+        self._unsent.append((charge.number, json.dumps(message).encode()))
         self.flush()
         return len(self.charges) == 1
 
@@ -108,7 +109,7 @@ class Relay:
         """Put in what there was no room for before."""
         try:
             while self._unsent:
-                kept.put(self._box, self._unsent[0])
+                kept.put(self._box, self._unsent[0][1])
                 self._unsent.popleft()
             if self.is_retired:
                 self._box.close()
@@ -120,7 +121,7 @@ class Relay:
         self.charges.popleft()
         word: dict[str, Any] = charge.last_word or {}
         if charge.stop is not None:
-            self.runner.page.name_stop(0)
+            self.retire()  # what was to end that task must meet no other
         if charge.paused_at is not None:
             charge.resume()  # it was over already
         seconds, cpu_seconds = float(word["seconds"]), float(word["cpu"])
@@ -140,21 +141,22 @@ class Relay:
 
     def take_back(self, *, all_of_them: bool = False) -> list[Charge]:
         """Take back what has not begun; what comes next is left to the runner unless `all_of_them` are wanted."""
-        found = [*self._drained(), *self._unsent]
+        found = dict([*self._drained(), *self._unsent])  # the runner takes on meanwhile, perhaps from the middle
         self._unsent.clear()
-        if found and len(found) == len(self.charges) and not all_of_them:
-            self._unsent.append(found[0])
+        if len(found) == len(self.charges) and found and not (all_of_them or self.is_retired):
+            first = self.charges[0].number
+            self._unsent.append((first, found.pop(first)))
             self.flush()
-            found = found[1:]
-        back = [self.charges.pop() for _ in found]
+        back = [charge for charge in self.charges if charge.number in found]
+        self.charges = deque(charge for charge in self.charges if charge.number not in found)
         self.left += len(back)
-        return back[::-1]
+        return back
 
-    def _drained(self) -> list[bytes]:
+    def _drained(self) -> list[tuple[int, bytes]]:
         found = []
         try:
             while (message := kept.take(self._theirs, socket.MSG_DONTWAIT)) is not None:
-                found.append(json.dumps(message).encode())
+                found.append((message["number"], json.dumps(message).encode()))
         except BlockingIOError:
             pass
         return found
@@ -162,7 +164,13 @@ class Relay:
     @property
     def should_give_back(self) -> bool:
         """True if what lies ready should not wait any longer for what is executed."""
-        return len(self.charges) > 1 and self._is_slow(PATIENCE)
+        waits = len(self.charges) > 1 and self._is_slow(PATIENCE)
+        return waits or (self.is_stopping and not self.charges[0].has_begun)
+
+    @property
+    def is_stopping(self) -> bool:
+        """True if what it executes is to end: nothing may lie ready when it is signalled."""
+        return bool(self.charges) and self.charges[0].stop is not None
 
     def retire(self) -> None:
         """Have it leave when it has nothing left to do."""

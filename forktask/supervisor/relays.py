@@ -41,15 +41,14 @@ class Relays:
 
     def wanted(self, free: int) -> int:
         """Return for how many rows there is a place, if so many runners more may begin."""
-        if self._learnt != self.fleet.learnt:  # they were forked before
-            self._learnt = self.fleet.learnt
-            self.retire()
+        self._retire_old()
         idle = sorted((relay.wanted for relay in self._of.values() if relay.is_idle and relay.room), reverse=True)
         behind = sum(relay.wanted for relay in self._of.values() if not relay.is_idle)
         return behind + sum(idle[:free]) + max(0, free - len(idle))
 
     def lacking(self, free: int) -> int:
         """Return how many runners have to be forked if so many more may begin."""
+        self._retire_old()
         return max(0, free - sum(relay.is_idle and relay.room > 0 for relay in self._of.values()))
 
     def reserve(self, free: int) -> Charge | None:
@@ -58,6 +57,7 @@ class Relays:
         Raises:
             OSError: The kernel refuses a process.
         """
+        self._retire_old()
         if free > 0:
             idle = (relay for relay in self._of.values() if relay.is_idle and relay.room)
             found: Relay | None = next(idle, None) or self._kept()
@@ -65,6 +65,12 @@ class Relays:
             with_room = [relay for relay in self._of.values() if relay.room and not relay.is_idle]
             found = min(with_room, key=lambda relay: len(relay.charges) + relay.reserved, default=None)
         return found.reserve() if found is not None else None
+
+    def _retire_old(self) -> None:
+        """Have those leave that were forked before a module was imported, and do not know its tasks."""
+        if self._learnt != self.fleet.learnt:
+            self._learnt = self.fleet.learnt
+            self.retire()
 
     def _kept(self) -> Relay:
         runner = self.fleet.take_spare()
@@ -95,12 +101,16 @@ class Relays:
 
     def take_back(self, relay: Relay, *, all_of_them: bool = False) -> list[Charge]:
         """Take back what has not begun, and forget it; the rows are to be released."""
+        first = relay.charges[0] if relay.charges else None
         back = relay.take_back(all_of_them=all_of_them)
         for charge in back:
             assert charge.row is not None
             self.ahead.pop(charge.row.id, None)
             if self.fleet.under_way.get(charge.row.id) is charge:
                 del self.fleet.under_way[charge.row.id]
+        if first in back:  # of which we said that it began
+            relay.runner.charge = None
+            self.begin_next(relay)
         return back
 
     def with_more(self) -> list[Relay]:

@@ -123,6 +123,7 @@ class Watching:
             charge.row.task, end.status_id, end.attempt, charge.pid, end.state, end.cause, end.exit_code, end.signal,
         )  # fmt: skip
         if charge.superseded:
+            charge.output.rows(charge.row.id, charge.row.attempt, last=True)  # nobody is to have it
             return
         self.ledger.take_output(charge, last=True)
         self.ledger.add(end)
