@@ -7,6 +7,7 @@ pipe for all orders, in which a mark ends what each has printed.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -25,6 +26,7 @@ from forktask.progress import Page
 from forktask.states import Cause
 
 Handlers: TypeAlias = Mapping[int, Any]
+PR_SET_CHILD_SUBREAPER: Final = 36
 DESCRIPTOR: Final = struct.Struct("=i")
 LARGE: Final = 64 * 1024
 """Bytes beyond which an order comes as a file of its own, since it would not fit into the box."""
@@ -39,7 +41,7 @@ def serve(sock: socket.socket, page: Page, context: place.Context, mark: str) ->
         mark: What ends the output of each.
     """
     box = receive_box(sock)
-    process.adopt_orphans()
+    _adopt_orphans()
     handlers = _handlers()
     output = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
     connection = runner.Voice(sock)
@@ -72,6 +74,12 @@ def _execute(
         "report": found[1] if found is not None else None,
         "goes_on": _ended_well(last) and threading.active_count() <= threads and not _has_children(),
     }
+
+
+def _adopt_orphans() -> None:
+    """Have what our children leave behind become our children (prctl(2))."""
+    if process.LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _handlers() -> Handlers:

@@ -20,7 +20,7 @@ from forktask.host import descent
 from forktask.identity import Identity
 
 LINUX = sys.platform == "linux"
-PR_SET_PDEATHSIG, PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 1, 15, 36
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 GONE = frozenset("ZXx")
 """States of `/proc/PID/stat` in which a process runs no more."""
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -222,12 +222,6 @@ def die_with(parent: int) -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(71)
-
-
-def adopt_orphans() -> None:
-    """Have what our children leave behind become our children."""
-    if LINUX:
-        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def block_signals() -> None:

@@ -23,6 +23,8 @@ from forktask.supervisor.relays import Relays
 
 log = logging.getLogger("forktask.supervisor")
 
+MOST_UNBORN = 3
+"""After so many runners that ended before they took an order it is failed."""
 Seat = tuple[Order, Charge]
 """An order, and the charge of the runner that is to execute it."""
 
@@ -46,6 +48,8 @@ class Claiming:
         self.held: dict[UUID, Order] = {}
         self._adopted: set[str] = set()
         self._unreleased: dict[UUID, int] = {}
+        self._unborn = 0
+        """So many runners in a row have ended before they took what they were to execute."""
         self._doubtful: list[Seat] = []
         """Claims of which nobody knows whether they were committed."""
 
@@ -77,7 +81,7 @@ class Claiming:
         left = known[len(seats) :]
         if refusal is None:
             return left
-        self._refused(left, refusal)
+        self._refused(left[:1], refusal)  # the others are tried again
         return []
 
     def _seat(self, orders: list[Order], seats: list[Seat]) -> None:
@@ -213,8 +217,8 @@ class Claiming:
             log.exception("cannot hand over id=%s", row.id)
             charge.kill()
 
-    def give_back(self, relay: Relay, *, all_of_them: bool = False) -> None:
-        """Give back the rows that a runner has not begun; `release` writes it."""
+    def give_back(self, relay: Relay, *, all_of_them: bool = False) -> list[Charge]:
+        """Give back the rows that a runner has not begun, and return them; `release` writes it."""
         back = self.relays.take_back(relay, all_of_them=all_of_them)
         for charge in back:
             assert charge.row is not None
@@ -223,6 +227,31 @@ class Claiming:
             self.remaining += len(back)
         if back:
             log.info("gave back %d rows that had not begun pid=%d", len(back), relay.runner.pid)
+        return back
+
+    def give_back_of_dead(self, relay: Relay) -> None:
+        """Give back what a runner left that has ended; the first of it fails if one after the other ends at birth."""
+        back = self.give_back(relay, all_of_them=True)
+        was_born = relay.runner.page.number > 0 or relay.runner.was_signalled
+        self._unborn = 0 if was_born else self._unborn + bool(back)
+        if self._unborn >= MOST_UNBORN:
+            self._unborn = 0
+            self._give_up(back[0], f"{MOST_UNBORN} processes in a row ended before they took an order")
+
+    def give_up_refused(self) -> None:
+        """Fail the rows that cannot be handed over to a runner, whatever else was to follow there."""
+        for relay in self.relays.stuck():
+            error, number = relay.refused, relay.next_unsent
+            for charge in self.give_back(relay):
+                if charge.number == number and not relay.is_retired:
+                    self._give_up(charge, f"cannot hand it over to a process: {error}")
+
+    def _give_up(self, charge: Charge, detail: str) -> None:
+        """Fail a row that was given back."""
+        assert charge.row is not None
+        log.error("cannot start task=%s id=%s: %s", charge.row.task, charge.row.id, detail)
+        self._fail_one(charge.row, detail)
+        self._unreleased.pop(charge.row.id, None)
 
     @property
     def owes(self) -> bool:

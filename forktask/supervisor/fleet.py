@@ -152,11 +152,13 @@ class Fleet:
         return spares
 
     def leave(self, others: Collection[Runner] = ()) -> None:
-        """End and reap all that waits for orders; `others` were told before that none will come."""
+        """End and reap all that waits for orders; `others` are kept for more."""
         if self.nursery is not None:
             self.nursery.close()
-        for runner in [*self.dismiss_spares(), *others]:
+        for runner in self.dismiss_spares():
             process.reap(runner.pid)
+        for runner in others:
+            process.end_child(runner.pid)
 
     def knows(self, pid: int) -> bool:
         """Return True if we wait for this child."""

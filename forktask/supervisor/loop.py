@@ -129,6 +129,7 @@ class Supervisor(Watching):
                 charge.begin_stop(Cause.TIMEOUT, self.settings.stop_timeout)
         for relay in self.relays.impatient():
             self.orders.give_back(relay, all_of_them=relay.is_stopping)
+        self._guarded(self.orders.give_up_refused)
         for charge in list(self.fleet.under_way.values()):
             charge.advance_stop(self.settings.stop_timeout)
         if self.inspection.registered and self._may_start:

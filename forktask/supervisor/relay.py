@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import secrets
 import socket
@@ -22,6 +23,8 @@ MOST_AHEAD: Final = 100
 """Most orders that it has at once."""
 PATIENCE: Final = 0.2
 """Seconds after which what lies ready behind a task is given back, to be run by others."""
+FULL: Final = (errno.EAGAIN, errno.ETOOMANYREFS)
+"""With these the kernel says that an order is to be put in later."""
 MEMORY: Final = 0.2
 """What a new duration counts beside those before."""
 
@@ -33,6 +36,9 @@ class Relay:
 
     Args:
         tasks: So many it is given, then it leaves.
+
+    Raises:
+        OSError: No descriptor is left.
     """
 
     def __init__(self, runner: Runner, tasks: int) -> None:
@@ -41,6 +47,8 @@ class Relay:
         self.is_retired = False
         self.reserved = 0
         """Places that are kept for rows which are just being claimed."""
+        self.refused: OSError | None = None
+        """Why the first order that is not in the box cannot be put in."""
         self.charges: deque[Charge] = deque()
         """What it executes, and what lies ready, in order."""
         self._unsent: deque[tuple[int, bytes]] = deque()
@@ -48,10 +56,17 @@ class Relay:
         self._seconds: float | None = None
         self._cpu_seconds = 0.0
         self._box, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def introduce(self) -> None:
+        """Tell the runner that it will be kept.
+
+        Raises:
+            OSError: The kernel refuses to pass the box.
+        """
         mark = f"{RECORD}{secrets.token_hex(8)}\n"
-        runner.output.divide_at(mark.encode())
-        runner.channel.post({"mark": mark})
-        socket.send_fds(runner.channel.sock, [b"B"], [self._theirs.fileno()])
+        self.runner.output.divide_at(mark.encode())
+        self.runner.channel.post({"mark": mark})
+        socket.send_fds(self.runner.channel.sock, [b"B"], [self._theirs.fileno()])
 
     @property
     def is_idle(self) -> bool:
@@ -106,15 +121,21 @@ class Relay:
         return len(self.charges) == 1
 
     def flush(self) -> None:
-        """Put in what there was no room for before."""
+        """Put in what there was no room for before; `refused` says why nothing can be put in."""
         try:
             while self._unsent:
                 kept.put(self._box, self._unsent[0][1])
                 self._unsent.popleft()
             if self.is_retired:
                 self._box.close()
-        except OSError:  # the box is full; or the runner is gone, which its end tells
-            return
+        except OSError as error:
+            if error.errno not in FULL:
+                self.refused = error
+
+    @property
+    def next_unsent(self) -> int:
+        """Return the number of what is to be put in next; 0: all is in."""
+        return self._unsent[0][0] if self._unsent else 0
 
     def pass_on(self, charge: Charge) -> Exit:
         """Go on to the next order after the last word of one; return what is known of how that went."""
@@ -143,7 +164,8 @@ class Relay:
         """Take back what has not begun; what comes next is left to the runner unless `all_of_them` are wanted."""
         found = dict([*self._drained(), *self._unsent])  # the runner takes on meanwhile, perhaps from the middle
         self._unsent.clear()
-        if len(found) == len(self.charges) and found and not (all_of_them or self.is_retired):
+        self.refused, is_refused = None, self.refused is not None
+        if len(found) == len(self.charges) and found and not (all_of_them or self.is_retired or is_refused):
             first = self.charges[0].number
             self._unsent.append((first, found.pop(first)))
             self.flush()

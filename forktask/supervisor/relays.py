@@ -74,7 +74,18 @@ class Relays:
 
     def _kept(self) -> Relay:
         runner = self.fleet.take_spare()
-        relay = self._of[runner.pid] = Relay(runner, self.tasks)
+        try:
+            relay = Relay(runner, self.tasks)
+        except OSError:
+            self.fleet.give_back(runner)
+            raise
+        try:
+            relay.introduce()
+        except OSError:
+            relay.close()
+            runner.channel.hang_up()
+            raise
+        self._of[runner.pid] = relay
         return relay
 
     def begin_next(self, relay: Relay) -> None:
@@ -121,13 +132,20 @@ class Relays:
         """Return those in which rows should wait no longer."""
         return [relay for relay in self._of.values() if relay.should_give_back]
 
+    def stuck(self) -> list[Relay]:
+        """Put in what can be put in by now; return those that take an order never."""
+        stuck = [relay for relay in self._of.values() if relay.next_unsent]
+        for relay in stuck:
+            relay.flush()
+        return [relay for relay in stuck if relay.refused is not None]
+
     def forget(self, relay: Relay) -> None:
         """Note that a runner was reaped."""
         del self._of[relay.runner.pid]
         relay.close()
 
     def retire(self) -> list[Runner]:
-        """Have all leave when they have nothing left to do; return them, to be reaped."""
+        """Have all leave when they have nothing left to do; return them."""
         for relay in self._of.values():
             relay.retire()
         return [relay.runner for relay in self._of.values()]

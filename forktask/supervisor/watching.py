@@ -104,7 +104,7 @@ class Watching:
 
     def _ended_kept(self, relay: Relay, exit: process.Exit) -> process.Exit:
         """Give back what a runner has not begun; return the share of its last task in how it ended."""
-        self.orders.give_back(relay, all_of_them=True)
+        self._guarded(lambda: self.orders.give_back_of_dead(relay))
         self.orders.relays.forget(relay)
         charge = relay.charges[0] if relay.charges else None
         if charge is None:

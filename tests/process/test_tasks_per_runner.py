@@ -13,13 +13,11 @@ import pytest
 
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
-from forktask.status import TaskStatus
 from tests import zoo
+from tests.process.keeping import KEEP, drained, journal, noting, once_each, pids, told
 from tests.process.working import StartWorker, log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, wait_for, wait_message
 from tests.waiting import wait_until
-
-KEEP = ("--processes", "1", "--tasks-per-runner", "1000")
 
 
 @pytest.fixture
@@ -38,34 +36,6 @@ def left_each(make_runtime_each: MakeRuntime) -> Runtime:
 def start_worker(left: Runtime) -> Iterator[StartWorker]:
     with workers(left) as start:
         yield start
-
-
-def told(*leave: str | None) -> list[TaskStatus]:
-    return [zoo.tell_process.enqueue({"n": number, "leave": what}) for number, what in enumerate(leave)]
-
-
-def drained(start: StartWorker, *arguments: str) -> None:
-    assert start("--drain", *(arguments or KEEP), ready=False).wait(3 * PATIENCE) == 0
-
-
-def pids(statuses: list[TaskStatus]) -> list[int]:
-    assert {status.refresh().state for status in statuses} == {State.COMPLETED}, [one.row for one in statuses]
-    return [status.result[0] for status in statuses]
-
-
-def journal(path: Path) -> list[str]:
-    return sorted(path.read_text().splitlines()) if path.exists() else []
-
-
-def noting(path: Path, count: int) -> list[TaskStatus]:
-    return zoo.note_start.enqueue_many([{"path": str(path), "n": number} for number in range(count)])
-
-
-def once_each(statuses: list[TaskStatus], path: Path) -> None:
-    """Assert that each has completed, in one attempt, and ran once."""
-    assert {status.refresh().state for status in statuses} == {State.COMPLETED}
-    assert {len(status.attempts()) for status in statuses} == {1}
-    assert journal(path) == sorted(str(status.settings["n"]) for status in statuses)
 
 
 def test_a_runner_is_kept_for_so_many_tasks_and_then_leaves(left_each: Runtime) -> None:
@@ -103,57 +73,6 @@ def test_what_a_task_leaves_behind_the_next_one_does_not_feel(left: Runtime, sta
     assert statuses[2].result[1] == statuses[3].result[1] == seeded.random()
     assert statuses[4].result[1] != seeded.random()
     assert [status.result[2] for status in statuses] == [False] * 6
-
-
-def test_what_a_shell_leaves_behind_ends_with_its_runner(left: Runtime, start_worker: StartWorker) -> None:
-    statuses = told(None, "orphan", None)
-    drained(start_worker)
-    first, orphan, after = pids(statuses)
-    assert first == orphan != after
-
-
-def test_a_timer_of_a_task_does_not_fire_in_the_next(left: Runtime, start_worker: StartWorker, tmp_path: Path) -> None:
-    statuses = told("alarm")
-    start_worker(*KEEP)
-    wait_until(lambda: statuses[0].refresh().is_final, PATIENCE, "the first")
-    burning = zoo.burn.enqueue({"seconds": 0.3})  # so long that the timer would have fired
-    wait_until(lambda: burning.refresh().is_final, PATIENCE, "the second")
-    assert burning.state is State.COMPLETED
-    assert {burning.attempts()[0].pid} == set(pids(statuses))
-
-
-def test_who_swallows_a_stop_is_the_last_of_its_runner(left: Runtime, start_worker: StartWorker) -> None:
-    swallowing, dying = zoo.swallow_a_stop.enqueue(), zoo.swallow_a_stop.enqueue({"dies": True})
-    start_worker(*KEEP)
-    wait_message(swallowing, "waiting")
-    swallowing.cancel()
-    wait_until(lambda: swallowing.refresh().is_final and dying.refresh().is_final, PATIENCE, "both")
-    assert swallowing.state is State.COMPLETED
-    assert (dying.state, dying.cause) == (State.FAILED, Cause.SIGNAL)
-    assert dying.attempts()[0].pid != swallowing.result
-
-
-def test_told_to_end_in_the_midst_of_many_it_gives_back_what_did_not_run(
-    left: Runtime, start_worker: StartWorker, tmp_path: Path
-) -> None:
-    path = tmp_path / "journal"
-    statuses = noting(path, 3000)
-    given = 0
-    for number in range(8):
-        begun = len(journal(path))
-        worker = start_worker("--processes", "1", "--tasks-per-runner", "5000")
-        wait_until(lambda begun=begun: len(journal(path)) > begun + 150, PATIENCE, "some")  # type: ignore[misc]
-        worker.terminate()
-        assert worker.wait(PATIENCE) == 0
-        rows = {status.settings["n"]: status.refresh() for status in statuses}
-        ran = {n for n, one in rows.items() if one.state is State.COMPLETED}
-        assert {one.state for one in rows.values()} == {State.COMPLETED, State.QUEUED}
-        assert journal(path) == sorted(str(n) for n in ran)
-        assert all(rows[n].result == n for n in ran)
-        given += " gave back " in log_of(left, number)
-        if given == 2:
-            break
-    assert given == 2
 
 
 def test_an_exception_costs_no_runner(left: Runtime, start_worker: StartWorker) -> None:
