@@ -77,3 +77,23 @@ def test_told_to_end_in_the_midst_of_many_it_gives_back_what_did_not_run(
         if given == 2:
             break
     assert given == 2
+
+
+def refusing(start: StartWorker, what: str) -> None:
+    """Have a worker do all that is due and leave, where runners that are kept refuse something."""
+    worker = start("--drain", *KEEP, ready=False, FORKTASK_APP="tests.zoo_apps.refusing:", REFUSES=what)
+    assert worker.wait(3 * PATIENCE) == 0
+
+
+def test_an_order_that_no_runner_can_be_given_fails(left: Runtime, start_worker: StartWorker) -> None:
+    first, large, last = told(None)[0], zoo.echo.enqueue({"text": "x" * 300_000}), told(None)[0]
+    refusing(start_worker, "large")
+    assert len(pids([first, last])) == 2
+    assert (large.refresh().state, large.cause) == (State.FAILED, Cause.LAUNCH)
+
+
+def test_where_runners_end_at_birth_orders_fail(left: Runtime, start_worker: StartWorker) -> None:
+    statuses = told(None, None)
+    refusing(start_worker, "all")
+    assert {(status.refresh().state, status.cause) for status in statuses} == {(State.FAILED, Cause.LAUNCH)}
+    assert "3 processes in a row ended" in log_of(left)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from forktask import kept
 from forktask.progress import Page, Report
+from forktask.supervisor.relays import Relays
 
 
 @pytest.fixture
@@ -107,3 +111,52 @@ def test_a_request_to_stop_is_for_one_order() -> None:
     assert seen() == (False, False)
     page.request_cancel(2)
     assert seen() == (True, False)
+
+
+def test_who_was_forked_before_a_module_was_learnt_is_given_none_of_its_tasks() -> None:
+    def runner(pid: int) -> Any:
+        channel = SimpleNamespace(post=lambda message: None, sock=stack.enter_context(ours.dup()))
+        output = SimpleNamespace(divide_at=lambda mark: None)
+        return SimpleNamespace(pid=pid, identity=None, page=None, channel=channel, output=output)
+
+    def reserved() -> int:
+        charge = relays.reserve(1)
+        assert charge is not None
+        relay = relays.of(charge.runner)
+        assert relay is not None
+        relay.cancel()  # so that it is idle
+        stack.callback(relay.close)
+        return charge.pid
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ExitStack() as stack:
+        spares = [runner(1), runner(2)]
+        fleet: Any = SimpleNamespace(learnt=0, take_spare=lambda: spares.pop(0))
+        relays = Relays(fleet, 100)
+        assert [reserved(), reserved()] == [1, 1]
+        fleet.learnt += 1
+        assert reserved() == 2
+
+
+def test_no_report_of_one_order_is_ever_seen_as_that_of_the_next() -> None:
+    class Watched:
+        """Memory of which somebody reads after each write."""
+
+        def __init__(self, memory: Any) -> None:
+            self.memory = memory
+
+        def __getitem__(self, key: Any) -> Any:
+            return self.memory[key]
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            self.memory[key] = value
+            found.append(seen.read_of(2))
+
+    page, found = Page.anonymous(), list[Any]()
+    seen = Page(page.memory)
+    page.begin(1)
+    page.write(10.0, "first", None, None, None)
+    watched: Any = Watched(page.memory)
+    page._memory = watched
+    page.begin(2)
+    assert len(found) > 1 and set(found) == {None}
