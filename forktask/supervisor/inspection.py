@@ -78,10 +78,10 @@ class Inspection:
             self._look_at_own()
             if not self.is_alone:
                 self._look_after_others()
-                self.sources.see()
-            if not self.neighbours.superseded:
-                if not self.is_alone:
+                if not self.neighbours.superseded:
                     self.schedules.look()
+                self.sources.see()  # also what a schedule has just ordered
+            if not self.neighbours.superseded:
                 self.find_due()
             self.rounds += 1
             is_idle = not (self.fleet.under_way or self.orders.pending or self.orders.more_in_table)
