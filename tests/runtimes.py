@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 
 MARK = "TEST_RUNTIME_ID"
 """Environment variable that every process of one runtime inherits."""
-PATIENCE = 30.0
+PATIENCE = 60.0
 NURSERY = "nursery"
 """What `ps -o comm` says of it."""
 

@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.e2e.conftest import copy_demo
+from tests.e2e.conftest import PATIENCE, copy_demo
 from tests.e2e.serving import ROOT, Server, processes_in
 from tests.waiting import wait_until
 
@@ -148,7 +148,7 @@ def test_it_runs_under_the_development_server(page: Page, tmp_path: Path, comman
             [sys.executable, *command.split()], cwd=tmp_path, env=environment, stdout=output, stderr=output
         )
     try:
-        wait_until(lambda: "Running on" in log.read_text(), 30, "the address")
+        wait_until(lambda: "Running on" in log.read_text(), PATIENCE, "the address")
         page.goto(re.findall(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text())[0])
         expect(press(page, "crash")).to_contain_text("killed (SIGKILL)", timeout=30_000)
         assert (tmp_path / "instance" / "secret_key").stat().st_mode & 0o777 == 0o600
