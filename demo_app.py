@@ -97,7 +97,7 @@ class CrashTask(Task):
 
 app = Flask(__name__, template_folder="demo/templates", static_folder="demo/static")
 app.config.update(MAX_CONTENT_LENGTH=200 * 2**20, SESSION_COOKIE_SAMESITE="Lax", FORKTASK_POLL_INTERVAL=0.5)
-app.config.update(FORKTASK_IDLE_EXIT=60)  # less than between two looks at the paper: it ends after the demo
+os.environ.setdefault("FORKTASK_IDLE_EXIT", "60")  # less than between two looks at the paper: it ends after the demo
 app.secret_key = secret_key(Path(app.instance_path))
 forktask.init_app(app)
 app.register_blueprint(checkout)
