@@ -285,12 +285,14 @@ def gone(identity: Identity) -> None:
     wait_until(lambda: not process.is_alive(identity), PATIENCE, f"the end of pid {identity.pid}")
 
 
-def wait_for_complaints(runtime: Runtime, count: int) -> None:
-    """Return once the supervisors of a runtime directory have found the database away so often."""
+def complaints(runtime: Runtime) -> int:
+    """Return how often the supervisors of a runtime directory have found the database away."""
+    logs = Path(runtime.settings.runtime_dir).glob("*.log")
+    return sum(path.read_text().count(" database: ") for path in logs)
 
-    def complaints() -> int:
-        logs = Path(runtime.settings.runtime_dir).glob("*.log")
-        return sum(path.read_text().count(" database: ") for path in logs)
 
-    before = complaints()
-    wait_until(lambda: complaints() >= before + count, PATIENCE, f"{count} complaints in the supervisor's log")
+def wait_for_complaints(runtime: Runtime, count: int, before: int | None = None) -> None:
+    """Return once there are so many more complaints than before, by default: than now."""
+    known = complaints(runtime) if before is None else before
+    what = f"{count} complaints in the supervisor's log"
+    wait_until(lambda: complaints(runtime) >= known + count, PATIENCE, what)
