@@ -97,7 +97,7 @@ class Task(ABC):
         """
 
     def execute_batch(self, statuses: Sequence[LiveStatus]) -> Sequence[Any] | None:
-        """Hook: do the work of many at once, at most `batch`, if there is more than one to do.
+        """Hook: do the work of some at once, at most `batch`; so far each is run alone, as a batch of one.
 
         Returns:
             The result of each, in their order; an exception in place of a result: that one failed. None: no results.
