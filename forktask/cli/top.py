@@ -19,9 +19,9 @@ from forktask.cli.filters import short_ids
 from forktask.cli.manner import source
 from forktask.cli.terminal import Column, Paper
 from forktask.errors import StoreError
-from forktask.identity import Identity
 from forktask.operations.looking import Looker
 from forktask.operations.overview import figures, running
+from forktask.proof import runner_of
 from forktask.rows import StatusRow
 from forktask.states import State
 from forktask.usage import Usage, usages
@@ -107,18 +107,6 @@ class View:
         seconds, at = self._before.get(pid, (0.0, now - (lasted or 0.0)))
         self._before[pid] = (used.cpu_seconds, now)
         return 100 * max(0.0, used.cpu_seconds - seconds) / max(now - at, 0.01)
-
-
-def runner_of(row: StatusRow) -> Identity | None:
-    """Return the process in which a status runs."""
-    if row.runner_pid is None or row.runner_start_ticks is None:
-        return None
-    return Identity(
-        boot_id=row.runner_boot_id or "",
-        pid_namespace=row.runner_pid_namespace or "",
-        pid=row.runner_pid,
-        start_ticks=row.runner_start_ticks,
-    )
 
 
 @contextmanager
