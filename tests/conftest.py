@@ -1,4 +1,4 @@
-"""What all tests share: at the end of the run nothing is left running."""
+"""What all tests share: nothing is left running after the last one, and each leaves the environment as it was."""
 
 from __future__ import annotations
 
@@ -37,6 +37,23 @@ def nothing_is_left_running() -> Iterator[None]:
         for process in left:
             end(process)
         pytest.fail(f"left running after the last test:\n{told}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def the_environment_is_left_as_it_was() -> Iterator[None]:
+    """Fail the test that changes the environment of those which follow it in this process, or in one it starts."""
+    before = _environment()
+    yield
+    after = _environment()
+    os.environ.update(before)
+    for name in after.keys() - before.keys():
+        del os.environ[name]
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert not changed, f"the test changed the environment: {sorted(changed)}"
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
 def end(process: psutil.Process) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -37,7 +39,8 @@ class CommandLine:
         words = list(arguments)
         if self.application is not None:
             command, words = FlaskGroup(create_app=lambda: self.application, set_debug_flag=False), ["forktask", *words]  # type: ignore[arg-type,return-value]
-        done = CliRunner().invoke(command, words, input=stdin, catch_exceptions=False, prog_name="forktask")
+        with mock.patch.dict(os.environ):  # `flask` sets FLASK_RUN_FROM_CLI, with which `app.run()` does nothing
+            done = CliRunner().invoke(command, words, input=stdin, catch_exceptions=False, prog_name="forktask")
         assert done.exit_code == code, done.output
         return done
 
