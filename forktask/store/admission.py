@@ -19,6 +19,8 @@ from forktask.store.statements import Statement, database_now
 from forktask.tables import LIMIT, QUEUE, STATUS
 
 PLENTY: Final = 1 << 30
+SLACK: Final = 60.0
+"""Seconds by which the clock of the database may have been set back before a rate takes no notice of it."""
 UNDER_WAY: Final = conditions.under_way(STATUS)
 
 
@@ -28,6 +30,8 @@ def room(limit: LimitRow, under_way: int, now: datetime) -> Room:
     if limit.rate is None:
         return Room(places, None)
     wait = (limit.next_at - now).total_seconds() if limit.next_at is not None else 0.0
+    if wait > limit.interval + SLACK:
+        wait = 0.0  # nobody can have begun so late: the clock was set back, or the rate was another one
     if wait > 0 or places == 0:
         return Room(0, wait if places else None)
     return Room(1, limit.interval)

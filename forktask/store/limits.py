@@ -62,7 +62,7 @@ def select_limit() -> Statement:
 
 
 def update_limit(table: Table) -> Statement:
-    """Say what holds from now on; when the next may begin stays, or is forgotten with the rate."""
+    """Say what holds from now on; when the next may begin stays, see `admission.room`."""
     said = {name: bindparam(f"{name}", type_=table.c[name].type) for name in ("running", "rate", "per")}
     return update(table).values(said).where(table.c.name == bindparam("name", type_=table.c.name.type))
 
@@ -73,20 +73,21 @@ def select_any_name() -> Statement:
 
 
 def select_rooms(kind: str) -> Statement:
-    """The limits that something waits for, and what runs under each."""
+    """The limits that something waits for, and what runs under each; also those of which nothing is said."""
     names = _distinct_names() if kind not in ("sqlite", "postgresql") else _names_one_by_one()
     other = STATUS.alias("one")
     count = (
         select(func.count())
         .select_from(other)
-        .where(conditions.LIVE, conditions.under_way(other), other.c.limit_name == LIMIT.c.name)
-        .correlate(LIMIT)
+        .where(conditions.LIVE, conditions.under_way(other), other.c.limit_name == names.c.name)
+        .correlate(names)
         .scalar_subquery()
     )
     return (
-        select(*limit_columns(LIMIT), count, database_now())
-        .select_from(names.join(LIMIT, LIMIT.c.name == names.c.name))
-        .order_by(LIMIT.c.name)
+        select(names.c.name, *limit_columns(LIMIT)[1:], count, database_now())
+        .select_from(names.outerjoin(LIMIT, LIMIT.c.name == names.c.name))
+        .where(names.c.name.is_not(None))
+        .order_by(names.c.name)
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from forktask.limit import LimitRow, QueueRow, Room
 from forktask.rows import Due, Scope
 from forktask.store import Store
+from forktask.store.limits import MOST_NAMES
 
 MOST_LINES = 64
 """Lines of limits that are looked into for one queue at one look; the others at the next."""
@@ -25,7 +26,10 @@ class Rooms:
         self.opens_in: float | None = None
         self._queues: dict[str, LimitRow] = {}
         self._is_awaited = False
-        self._last_name = ""
+        self._first_name = self._last_name = ""
+        """After which name the limits begin that are known, and after which those that follow; empty: at the first."""
+        self._looked: dict[tuple[str | None, str], str] = {}
+        """Up to which limit was looked into a queue, and so many limits; absent: into all."""
         self._rooms: dict[str, Room] = {}
         self._taken: dict[str | None, int] = {}
         self._count = 0
@@ -43,10 +47,12 @@ class Rooms:
     def look(self) -> None:
         """Look where there is room now; costs nothing where no limit is waited for."""
         self.opens_in = None
-        self._rooms = self.store.rooms(self._last_name) if self._is_awaited else {}
-        if not self._rooms and self._last_name:
+        self._first_name = self._last_name
+        self._rooms = self.store.rooms(self._first_name) if self._is_awaited else {}
+        if not self._rooms and self._first_name:
+            self._first_name = ""
             self._rooms = self.store.rooms()
-        self._last_name = max(self._rooms, default="")
+        self._last_name = next(reversed(self._rooms)) if len(self._rooms) == MOST_NAMES else ""
         for room in self._rooms.values():
             self._note(room)
 
@@ -58,13 +64,13 @@ class Rooms:
         """Return rows of a queue that may start now, each of its lines in turn."""
         if (limit := self._queues.get(queue)) is not None and places > 0:
             room = self.store.room_of_queue(limit)
-            if room.places == 0 and room.opens_in is not None and self.store.due_in(queue, tasks, 1):
+            if room.places == 0 and room.opens_in is not None and self.store.awaits([queue], tasks):
                 self._note(room)
             places = min(places, room.places)
         if places < 1:
             return []
         lines = [self.store.due_in(queue, tasks, places)]
-        for name, most in self._open(places):
+        for name, most in self._open(queue, places):
             lines.append(self.store.due_in(queue, tasks, most, limit_name=name))
         return self.in_turn(lines)[:places]
 
@@ -73,13 +79,17 @@ class Rooms:
         if places < 1:
             return []
         lines = [self.store.due(scope, places)]
-        lines += [self.store.due(scope, most, limit_name=name) for name, most in self._open(places)]
+        lines += [self.store.due(scope, most, limit_name=name) for name, most in self._open(None, places)]
         return self.in_turn(lines)[:places]
 
-    def _open(self, places: int) -> list[tuple[str, int]]:
-        """Return the limits that have room, whose turn it is first; with how much may be taken of each."""
-        names = [name for name, room in self._rooms.items() if room.places > 0]
-        names.sort(key=lambda name: self._taken.get(f":{name}", 0))
+    def _open(self, queue: str | None, places: int) -> list[tuple[str, int]]:
+        """Return limits that have room, with how much may be taken of each; the next ones at the next look."""
+        names = sorted(name for name, room in self._rooms.items() if room.places > 0)
+        where = (queue, self._first_name)
+        after = self._looked.pop(where, "")
+        names = [name for name in names if name > after] or names
+        if len(names) > MOST_LINES:
+            self._looked[where] = names[MOST_LINES - 1]
         return [(name, min(places, self._rooms[name].places)) for name in names[:MOST_LINES]]
 
     def in_turn(self, lines: Iterable[Sequence[Due]]) -> list[Due]:
@@ -104,8 +114,15 @@ class Rooms:
         return chosen
 
     def holds_back(self, queues: Collection[str], tasks: Collection[str]) -> bool:
-        """Return True if something of these queues is due and waits for room."""
+        """Return True if something of these queues is due and waits for room, or was not looked for."""
+        if self._last_name or any(name == self._first_name for _, name in self._looked):
+            return True
         full = [name for name in self._rooms if self._rooms[name].places == 0]
-        under_own = (self.store.due_in(queue, tasks, 1, limit_name=name) for queue in queues for name in full)
-        of_full = (self.store.due_in(queue, tasks, 1) for queue in queues if queue in self._queues)
-        return any(under_own) or any(of_full)
+        return any(self._holds_back(queue, tasks, full) for queue in queues)
+
+    def _holds_back(self, queue: str, tasks: Collection[str], full: Collection[str]) -> bool:
+        is_limited = queue in self._queues
+        if is_limited and self.store.due_in(queue, tasks, 1):
+            return True
+        names = self._rooms if is_limited else full
+        return any(self.store.due_in(queue, tasks, 1, limit_name=name) for name in names)

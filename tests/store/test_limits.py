@@ -143,6 +143,29 @@ def test_a_rate_of_a_queue_holds_too(store: Store) -> None:
     assert numbers(rows, claimed(store, *rows[1:], queue="default")) == [1]
 
 
+@pytest.mark.parametrize("before", [Limit(rate=1, per=86_400), Limit(rate=1, per=60)])
+def test_a_rate_is_not_held_up_by_the_one_before_it_nor_by_a_clock_that_was_set_back(
+    store: Store, before: Limit
+) -> None:
+    store.write_limits({"printer"}, before)
+    first, second, third = (waits(store) for _ in range(3))
+    assert len(claimed(store, first)) == 1
+    if before.per == 60:
+        store.database.run(lambda cursor: cursor.execute(f"UPDATE forktask_limit SET next_at = {a_day_ahead(store)}"))
+    else:
+        store.write_limits({"printer"}, Limit(rate=1, per=60))
+    assert numbers([second, third], claimed(store, second, third)) == [0]
+    assert 50 < (store.rooms()["printer"].opens_in or 0) <= 60
+
+
+def a_day_ahead(store: Store) -> str:
+    later = {
+        "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now', '1 day') || '000'",
+        "postgresql": "clock_timestamp() + interval '1 day'",
+    }
+    return later.get(store.database.kind, "UTC_TIMESTAMP(6) + INTERVAL 1 DAY")
+
+
 def hour_is_over(store: Store, table: str) -> None:
     now = {"sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000'", "postgresql": "clock_timestamp()"}
     expression = now.get(store.database.kind, "UTC_TIMESTAMP(6)")
