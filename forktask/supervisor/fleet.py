@@ -90,8 +90,9 @@ class Fleet:
                     return
 
     def give_back(self, spare: Runner) -> None:
-        """Keep a runner whose order came to nothing."""
-        self.spares.append(spare)
+        """Keep a runner whose order came to nothing, unless it has ended meanwhile."""
+        if self.children.get(spare.pid) is spare:
+            self.spares.append(spare)
 
     @property
     def lacks_spares(self) -> bool:

@@ -27,3 +27,12 @@ def test_a_row_completes_though_its_claim_or_its_end_was_not_answered(
         assert status.attempt == 1
     log = "".join(path.read_text() for path in Path(runtime.settings.runtime_dir).glob("*.log"))
     assert ("the line broke after the commit" if fault == "claim" else "refused, with others") in log
+
+
+def test_a_runner_that_ends_while_the_database_is_away_is_given_nothing(
+    make_runtime_each: MakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAULT, "runner")
+    make_runtime_each(app="tests.zoo_apps.forgetful:", spare_runners=0)
+    status = ended(zoo.echo.initiate({"number": 1}))
+    assert (status.state, status.attempt) == (State.COMPLETED, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -29,6 +30,21 @@ def forgets_an_answer(claim: Callable[..., Any]) -> Callable[..., Any]:
     return claims
 
 
+def is_away_while_a_runner_ends(claim: Callable[..., Any]) -> Callable[..., Any]:
+    """Claim nothing at first, and end the runner that was to have it."""
+    left = [True]
+
+    @wraps(claim)
+    def claims(store: Store, claims: Any) -> Any:
+        if left and claims[0].runner.pid:
+            left.pop()
+            os.kill(claims[0].runner.pid, signal.SIGKILL)
+            raise StoreUnavailableError("the line broke before the claim")
+        return claim(store, claims)
+
+    return claims
+
+
 def refuses_once_and_goes_away(save: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse the first end, then be away for three writes."""
     left: list[Exception] = [StoreUnavailableError("away") for _ in range(3)]
@@ -45,5 +61,7 @@ def refuses_once_and_goes_away(save: Callable[..., Any]) -> Callable[..., Any]:
 
 if in_supervisor() and os.environ.get(FAULT) == "claim":
     Store.claim = forgets_an_answer(Store.claim)  # type: ignore[method-assign]
+if in_supervisor() and os.environ.get(FAULT) == "runner":
+    Store.claim = is_away_while_a_runner_ends(Store.claim)  # type: ignore[method-assign]
 if in_supervisor() and os.environ.get(FAULT) == "save":
     Store.save = refuses_once_and_goes_away(Store.save)  # type: ignore[method-assign]
