@@ -51,7 +51,7 @@ class RestingInspection(Inspection):
         """Find what is due at once, since somebody says that there is something."""
         rested = clock.monotonic() < self._rests_until
         super().look_in_queues()
-        if self._has_work:
+        if self._has_work or self._is_held_back():
             self.stir()
         elif rested:
             self._rest()  # until then, if it is for a later time
@@ -77,6 +77,14 @@ class RestingInspection(Inspection):
     @property
     def _has_work(self) -> bool:
         return bool(self.fleet.under_way or self.orders.pending or self.orders.more_in_table)
+
+    def _is_held_back(self) -> bool:
+        """Return True if something waits for room under a limit, which nobody may tell us of."""
+        try:
+            return self.registered and self.sources.holds_back()
+        except StoreError as error:
+            self.orders.ledger.note_failure(error)
+            return False
 
     def _rest_on(self) -> None:
         try:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from forktask import host
+from forktask.limit import Limit
 from forktask.runtime import Runtime
 from forktask.states import State
 from forktask.status import TaskStatus
 from tests import zoo
+from tests.cli.examples import a_running
 from tests.databases import database_url, order
 from tests.process.test_queue_commands import run
 from tests.process.working import log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, ended, runtimes
+from tests.store.examples import an_end, inserted, read
 from tests.waiting import wait_until
 
 RESTING = ("--sleep", "600")
@@ -38,6 +42,11 @@ def rests(runtime: Runtime, number: int = 0) -> None:
 def hears(runtime: Runtime, times: int = 1) -> None:
     """Return once a worker has begun to listen so often."""
     wait_until(lambda: log_of(runtime).count(" hears other hosts\n") == times, PATIENCE, "a worker that listens")
+
+
+def beats(runtime: Runtime) -> list[datetime]:
+    """Return the heartbeats of workers, the newest last."""
+    return sorted(row.heartbeat_at for row in runtime.store.supervisors() if row.kind == "worker")
 
 
 def move_away(runtime: Runtime) -> None:
@@ -131,6 +140,22 @@ def test_a_worker_that_rests_obeys_and_says_that_it_lives(make_runtime: MakeRunt
         wait_until(lambda: runtime.store.supervisors()[0].heartbeat_at > before, PATIENCE, "a heartbeat")
         assert "stopped" in run(runtime, "stop-workers")
         assert "takes tasks" in run(runtime, "resume-workers")
+
+
+def test_a_worker_does_not_rest_while_a_limit_keeps_something_back(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime()
+    store, limit = runtime.store, Limit(running=1, key="printer")
+    with workers(runtime) as start:
+        start(*RESTING)
+        rests(runtime)
+        elsewhere = a_running(store, queue="elsewhere", limit_name="printer", line=":printer")
+        seen = inserted(store, task=zoo.nothing.name, queue="default", limit_name="printer", line=":printer", later=1)
+        waiting = zoo.nothing.using(limit=limit).enqueue()
+        wait_until(lambda: read(store, seen).later == 0, PATIENCE, "a look")
+        before = beats(runtime)[-1]
+        wait_until(lambda: beats(runtime)[-1] > before, PATIENCE, "the end of that look")
+        store.save([], [an_end(elsewhere)])  # which rings nobody
+        completed(runtime, waiting)
 
 
 def test_a_recurring_task_runs_though_the_worker_rests(make_runtime: MakeRuntime, tmp_path: Path) -> None:
