@@ -68,9 +68,7 @@ def _record_lines(record: logging.LogRecord, text: str) -> Iterator[bytes]:
 
 def redirect_output(level: str) -> None:
     """Make Python's streams and logging write to descriptors 1 and 2 line by line; in the runner."""
-    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8", errors="replace")
-    sys.stdout = _line_by_line(1)
-    sys.stderr = _line_by_line(2)
+    open_streams()
     root, ours = logging.getLogger(), logging.getLogger("forktask")
     for logger in (root, ours):
         for handler in [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]:
@@ -80,6 +78,13 @@ def redirect_output(level: str) -> None:
     if root.level in (logging.NOTSET, logging.WARNING):
         root.setLevel(level)
     ours.setLevel(level)
+
+
+def open_streams() -> None:
+    """Give Python streams for the descriptors 0 to 2, which it never closes; output goes out line by line."""
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8", errors="replace")
+    sys.stdout = _line_by_line(1)
+    sys.stderr = _line_by_line(2)
 
 
 def _line_by_line(descriptor: int) -> io.TextIOWrapper:

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
-from forktask import clock, place, process, runner
+from forktask import capture, clock, place, process, runner
 from forktask.progress import Page
 from forktask.states import Cause
 
@@ -43,17 +43,66 @@ def serve(sock: socket.socket, page: Page, context: place.Context, mark: str) ->
     box = receive_box(sock)
     _adopt_orphans()
     handlers = _handlers()
-    output = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
+    surroundings = Surroundings()
     connection = runner.Voice(sock)
     runner.keep(page)
     while (order := take(box)) is not None:
         voice = connection.of(order["number"])
         last = _execute(order, voice, page, context, handlers)
-        os.write(output, mark.encode())
+        last["goes_on"] = surroundings.put_back(mark.encode()) and last["goes_on"]
         if not last["goes_on"]:
             voice.say_last(last)
         voice.say_or_leave(last)
     os._exit(0)
+
+
+class Surroundings:
+    """What a task may change of the process, as it was before the first one: output, working directory, umask."""
+
+    def __init__(self) -> None:
+        self._output = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
+        self._directory = _directory()
+        self._is_ours = [os.fstat(number).st_ino for number in (self._output, self._directory)]
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
+        self._streams = sys.stdin, sys.stdout, sys.stderr
+
+    def put_back(self, mark: bytes) -> bool:
+        """Put all back, and write `mark` behind what the task has printed.
+
+        Returns:
+            False if that cannot be: the task has closed our descriptors, and perhaps uses their numbers.
+        """
+        try:
+            if [os.fstat(number).st_ino for number in (self._output, self._directory)] != self._is_ours:
+                return False
+            os.dup2(self._output, 1)
+            os.dup2(self._output, 2)
+            os.fchdir(self._directory)
+            os.umask(self._umask)
+            self._put_back_streams()
+            os.write(self._output, mark)
+        except OSError:
+            return False
+        return True
+
+    def _put_back_streams(self) -> None:
+        for stream in self._streams[1:]:
+            if not stream.closed:
+                stream.flush()
+        if any(stream.closed for stream in self._streams):
+            capture.open_streams()
+            self._streams = sys.stdin, sys.stdout, sys.stderr
+        sys.stdin, sys.stdout, sys.stderr = self._streams
+
+
+def _directory() -> int:
+    """Return a descriptor of the working directory, out of the way."""
+    found = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
+    try:
+        return fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE)
+    finally:
+        os.close(found)
 
 
 def _execute(

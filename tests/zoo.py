@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -654,7 +655,36 @@ def tell_process(status: LiveStatus) -> list[Any]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif leave == "sentence":
         status.update(33, "said", unit="words")
+    elif leave is not None and leave.startswith("output"):
+        leave_output(leave)
+    elif leave == "place":
+        place = tempfile.mkdtemp()
+        os.chdir(place)
+        os.rmdir(place)
+        os.umask(0o777)
     return [os.getpid(), random.random(), is_deaf]
+
+
+def leave_output(how: str) -> None:
+    """Close or replace what a task prints to, or close all descriptors."""
+    if how == "output closed":
+        sys.stdout.close()
+    elif how == "output replaced":
+        sys.stdout = sys.stderr = io.StringIO()
+    elif how == "output elsewhere":
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 1)
+            os.dup2(null.fileno(), 2)
+    else:
+        os.closerange(3, 1024)
+
+
+@task
+def look_around(status: LiveStatus) -> list[Any]:
+    """Tell process, working directory and umask."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return [os.getpid(), os.getcwd(), umask]
 
 
 @task

@@ -45,6 +45,28 @@ def test_a_timer_of_a_task_does_not_fire_in_the_next(left: Runtime, start_worker
     assert {burning.attempts()[0].pid} == set(pids(statuses))
 
 
+def test_what_a_task_does_to_its_output_its_folder_and_its_umask_the_next_one_does_not_feel(
+    left: Runtime, start_worker: StartWorker
+) -> None:
+    before = zoo.look_around.enqueue()
+    statuses = told("output closed", "output replaced", "output elsewhere", "place")
+    after = zoo.look_around.enqueue()
+    drained(start_worker)
+    assert len(set(pids([*statuses, before, after]))) == 1
+    assert before.result == after.result
+    assert ["".join(row.text for row in status.log()) for status in statuses] == [f"of {n}\n" for n in range(4)]
+
+
+def test_who_closes_all_descriptors_is_told_so_and_is_the_last_of_its_runner(
+    left: Runtime, start_worker: StartWorker
+) -> None:
+    closing, after = told("output and all", None)
+    drained(start_worker)
+    assert (closing.refresh().state, closing.cause, closing.attempts()[0].exit_code) == (State.FAILED, Cause.EXIT, 1)
+    assert "closed the connection" in "".join(row.text for row in closing.log())
+    assert pids([after]) != [closing.attempts()[0].pid]
+
+
 def test_who_swallows_a_stop_is_the_last_of_its_runner(left: Runtime, start_worker: StartWorker) -> None:
     swallowing, dying = zoo.swallow_a_stop.enqueue(), zoo.swallow_a_stop.enqueue({"dies": True})
     start_worker(*KEEP)
