@@ -207,6 +207,7 @@ class Due(NamedTuple):
     queue: str | None
     limit_name: str | None
     line: str | None
+    unique_until_start: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

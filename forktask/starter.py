@@ -194,8 +194,8 @@ class Starter:
             order = Order(id=str(row.id), task=row.task, private=dict(call.private), bound=True)
             forking.start(self.settings, order, self.context)
             return
-        if row.limit_name is not None:
-            self.ring(row.id, ["due", call.definition.module])  # it may have to wait, and is found in its line
+        if _has_rules(row):
+            self.ring(row.id, ["due", call.definition.module])
             return
         arguments: dict[str, Any] = {"start_method": method.value, "module": call.definition.module}
         if bound:
@@ -233,7 +233,7 @@ class Starter:
             self._wake(row, row.queue)
             return
         definition = registry.find(row.task)
-        if row.limit_name is not None:
+        if _has_rules(row):
             self.ring(row.id, ["due", definition.module if definition else ""])
             return
         arguments: dict[str, Any] = {"module": definition.module} if definition else {}
@@ -267,6 +267,11 @@ class Starter:
             return row.application in (None, self.doorbell.destination.application)
         except ApplicationNotFoundError:
             return False
+
+
+def _has_rules(row: StatusRow) -> bool:
+    """Return True if who begins a row has to know of its rules, which are found with it in the table."""
+    return row.limit_name is not None or (bool(row.unique_until_start) and not row.bound)
 
 
 def _refuse_limit(call: Call) -> None:

@@ -128,7 +128,7 @@ class Claiming:
 
     def _may_be_kept(self, order: Order) -> bool:
         """Return True if its runner may execute others before and after it."""
-        may_wait = not (order.bound or order.is_limited)
+        may_wait = not (order.bound or order.must_begin)
         return self.relays.are_kept and may_wait and not self._needs_interpreter(order)
 
     def _needs_interpreter(self, order: Order) -> bool:

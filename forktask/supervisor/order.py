@@ -19,6 +19,7 @@ class Order:
         found: It was found in the table, where it was its turn.
         limit_name: The limit under which it counts.
         limited_queue: Its queue, if that has a limit.
+        unique_until_start: Its claim lets others of its kind in.
         not_before: Monotonic time of the next attempt, for orders kept here during a backoff.
     """
 
@@ -32,12 +33,13 @@ class Order:
     found: bool = False
     limit_name: str | None = None
     limited_queue: str | None = None
+    unique_until_start: bool = False
     not_before: float = 0.0
 
     @property
-    def is_limited(self) -> bool:
-        """True if it has to be begun when it is claimed."""
-        return self.limit_name is not None or self.limited_queue is not None
+    def must_begin(self) -> bool:
+        """True if it has to be begun when it is claimed, so that it is never given back."""
+        return self.limit_name is not None or self.limited_queue is not None or self.unique_until_start
 
     @classmethod
     def of_message(cls, message: list[Any]) -> Order:

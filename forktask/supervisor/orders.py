@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from forktask import clock, registry
@@ -52,8 +53,9 @@ class Orders(Claiming):
         """Note rows that were found in the table."""
         for row in found:
             order = Order(id=str(row.id), task=row.task, start_method=row.start_method, found=True)
-            limited = replace(order, limit_name=row.limit_name, limited_queue=row.queue)
-            self.pending.setdefault(order.id, limited)
+            rules: dict[str, Any] = {"limit_name": row.limit_name, "limited_queue": row.queue}
+            rules["unique_until_start"] = bool(row.unique_until_start)
+            self.pending.setdefault(order.id, replace(order, **rules))
 
     def queue_up(self) -> None:
         """Leave to the table what came after rows that wait there; it is found when it is its turn."""

@@ -10,7 +10,7 @@ import pytest
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from tests import zoo
-from tests.process.keeping import KEEP, drained, journal, noting, pids, told
+from tests.process.keeping import KEEP, QUICK, drained, gave_back, journal, noting, pids, told
 from tests.process.working import StartWorker, log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, wait_message
 from tests.waiting import wait_until
@@ -65,6 +65,21 @@ def test_who_closes_all_descriptors_is_told_so_and_is_the_last_of_its_runner(
     assert (closing.refresh().state, closing.cause, closing.attempts()[0].exit_code) == (State.FAILED, Cause.EXIT, 1)
     assert "closed the connection" in "".join(row.text for row in closing.log())
     assert pids([after]) != [closing.attempts()[0].pid]
+
+
+def test_what_is_unique_until_it_starts_does_not_lie_ready(
+    left: Runtime, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    unique = zoo.nothing.using(unique="settings", unique_until="started")
+    told(None)
+    running, behind, waiting = zoo.wait.enqueue({"path": str(tmp_path / "go")}), told(None)[0], unique.enqueue()
+    start_worker(*KEEP, **QUICK)
+    wait_message(running, "waiting")
+    wait_until(lambda: gave_back(left), PATIENCE, "a way out for what lies ready")
+    assert unique.enqueue().id == waiting.id
+    (tmp_path / "go").touch()
+    wait_until(lambda: waiting.refresh().is_final and behind.refresh().is_final, PATIENCE, "all ends")
+    assert {waiting.state, behind.state} == {State.COMPLETED}
 
 
 def test_who_swallows_a_stop_is_the_last_of_its_runner(left: Runtime, start_worker: StartWorker) -> None:
