@@ -255,8 +255,8 @@ class Claiming:
 
     @property
     def owes(self) -> bool:
-        """True while the table does not say yet what was given back."""
-        return bool(self._unreleased)
+        """True while the table does not say yet what was given back, or nobody knows what it says."""
+        return bool(self._unreleased or self._doubtful)
 
     def release(self) -> None:
         """Give back rows that were claimed in vain; kept until the database takes it."""

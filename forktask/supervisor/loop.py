@@ -195,14 +195,24 @@ class Supervisor(Watching):
 
     @property
     def _is_busy(self) -> bool:
-        return bool(self.fleet.under_way or self.aftermath.is_busy or not self.ledger.is_empty)
+        is_watching = self.fleet.under_way or self.aftermath.is_busy
+        return bool(is_watching or self.orders.owes or not self.ledger.is_empty)
 
     def _is_finished(self) -> bool:
         if self.stopping:
             self._withdraw()
             self._end_runners()
+            self._settle()
             return not self._is_busy
         return self._is_done()
+
+    def _settle(self) -> None:
+        """Give back what was claimed and will not begin."""
+        if self.orders.owes and not self._may_start and self.ledger.is_open:
+            try:
+                self.orders.give_back_doubtful()
+            except StoreError as error:
+                self.ledger.note_failure(error)
 
     def _end_runners(self) -> None:
         for charge in self.fleet.under_way.values():

@@ -10,6 +10,7 @@ from uuid import UUID
 from forktask import clock, registry
 from forktask.config import Settings
 from forktask.errors import StoreError
+from forktask.proof import runner_of
 from forktask.rows import Due, End
 from forktask.states import State
 from forktask.supervisor.charge import Charge
@@ -86,6 +87,16 @@ class Orders(Claiming):
             self._keep_waiting([*without, *ready[len(chosen) :]])
         except StoreError as error:
             self.ledger.note_failure(error)
+
+    def give_back_doubtful(self) -> None:
+        """Give back what was claimed without an answer: nothing more is to begin."""
+        rows = {order.id: self.store.get(UUID(order.id)) for order, _ in self._doubtful}
+        seats, self._doubtful = self._doubtful, []
+        for order, charge in seats:
+            self._dismiss(charge)
+            if (row := rows[order.id]) is not None and runner_of(row) == charge.identity:
+                self._unreleased[row.id] = row.attempt
+        self.release()
 
     def _keep_waiting(self, orders: list[Order]) -> None:
         """Without a place: bound orders are kept, and their rows say by whom; the others wait in the table."""

@@ -185,8 +185,6 @@ class Worker(Supervisor):
 
     @property
     def _is_busy(self) -> bool:
-        if self.orders.owes:
-            return True
         kept = self.stopping and self._may_start and (self.orders.pending or self.orders.held)
         return super()._is_busy or bool(kept)
 
