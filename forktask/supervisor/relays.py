@@ -25,6 +25,8 @@ class Relays:
     def __init__(self, fleet: Fleet, tasks: int = 1) -> None:
         self.fleet = fleet
         self.tasks = tasks
+        self.most_idle: int | None = None
+        """So many wait for rows, the others leave; None: any number."""
         self.ahead: dict[UUID, Relay] = {}
         """Where rows lie ready that were claimed and have not begun."""
         self._of: dict[int, Relay] = {}
@@ -41,14 +43,14 @@ class Relays:
 
     def wanted(self, free: int) -> int:
         """Return for how many rows there is a place, if so many runners more may begin."""
-        self._retire_old()
+        self._retire_needless()
         idle = sorted((relay.wanted for relay in self._of.values() if relay.is_idle and relay.room), reverse=True)
         behind = sum(relay.wanted for relay in self._of.values() if not relay.is_idle)
         return behind + sum(idle[:free]) + max(0, free - len(idle))
 
     def lacking(self, free: int) -> int:
         """Return how many runners have to be forked if so many more may begin."""
-        self._retire_old()
+        self._retire_needless()
         return max(0, free - sum(relay.is_idle and relay.room > 0 for relay in self._of.values()))
 
     def reserve(self, free: int) -> Charge | None:
@@ -57,7 +59,7 @@ class Relays:
         Raises:
             OSError: The kernel refuses a process.
         """
-        self._retire_old()
+        self._retire_needless()
         if free > 0:
             idle = (relay for relay in self._of.values() if relay.is_idle and relay.room)
             found: Relay | None = next(idle, None) or self._kept()
@@ -66,11 +68,14 @@ class Relays:
             found = min(with_room, key=lambda relay: len(relay.charges) + relay.reserved, default=None)
         return found.reserve() if found is not None else None
 
-    def _retire_old(self) -> None:
-        """Have those leave that were forked before a module was imported, and do not know its tasks."""
+    def _retire_needless(self) -> None:
+        """Have those leave that do not know the tasks of a module learnt since, and those that are too many."""
         if self._learnt != self.fleet.learnt:
             self._learnt = self.fleet.learnt
             self.retire()
+        idle = [relay for relay in self._of.values() if relay.is_idle and not relay.is_retired]
+        for relay in idle[self.most_idle :]:
+            relay.retire()
 
     def _kept(self) -> Relay:
         runner = self.fleet.take_spare()

@@ -101,6 +101,7 @@ class Worker(Supervisor):
     def _follow_scale(self) -> None:
         """Run so many, and have no more spares than that."""
         self.orders.processes = self.scale.now
+        self.relays.most_idle = self.scale.now
         spares = min(self.settings.spare_runners, self.scale.now)
         self.fleet.settings = replace(self.settings, spare_runners=spares)
 

@@ -113,7 +113,8 @@ def test_a_request_to_stop_is_for_one_order() -> None:
     assert seen() == (True, False)
 
 
-def test_who_was_forked_before_a_module_was_learnt_is_given_none_of_its_tasks() -> None:
+@pytest.mark.parametrize("why", ["a module was learnt", "fewer are needed"])
+def test_who_does_not_know_the_newest_tasks_or_is_one_too_many_is_given_nothing_more(why: str) -> None:
     def runner(pid: int) -> Any:
         channel = SimpleNamespace(post=lambda message: None, sock=stack.enter_context(ours.dup()))
         output = SimpleNamespace(divide_at=lambda mark: None)
@@ -133,8 +134,13 @@ def test_who_was_forked_before_a_module_was_learnt_is_given_none_of_its_tasks() 
         spares = [runner(1), runner(2)]
         fleet: Any = SimpleNamespace(learnt=0, take_spare=lambda: spares.pop(0))
         relays = Relays(fleet, 100)
-        assert [reserved(), reserved()] == [1, 1]
-        fleet.learnt += 1
+        assert reserved() == 1
+        relays.most_idle = 1
+        assert reserved() == 1
+        if why == "a module was learnt":
+            fleet.learnt += 1
+        else:
+            relays.most_idle = 0
         assert reserved() == 2
 
 
