@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
 
-from forktask import capture, channel, descriptors, kept, memory, native, place, process, rehearsal, runner
+from forktask import batch, capture, channel, descriptors, kept, memory, native, place, process, rehearsal, runner
 from forktask.host import descent
 from forktask.progress import Page
 
@@ -68,6 +68,8 @@ def run_ready(birth: Birth, sock: socket.socket, output: int, page: Page) -> NoR
     birth.patches.become_runner()
     if "mark" in order:
         kept.serve(sock, page, birth.context, order["mark"])
+    if "batch" in order:
+        batch.serve(order, sock, birth.context)
     runner.serve(order, sock, page, birth.context)
 
 

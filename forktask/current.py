@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from uuid import UUID
@@ -12,6 +12,8 @@ from forktask.live import LiveStatus
 
 _of_process: LiveStatus | None = None
 """In a runner: that of all its threads and of the processes that it forks."""
+_together: Sequence[LiveStatus] = ()
+"""In a runner that executes a batch: all of it, none of which is the one that runs."""
 _of_context: ContextVar[LiveStatus | None] = ContextVar("forktask_live", default=None)
 """Elsewhere, where a task runs inline: another thread of a web server serves another request."""
 
@@ -19,6 +21,17 @@ _of_context: ContextVar[LiveStatus | None] = ContextVar("forktask_live", default
 def live() -> LiveStatus | None:
     """Return the status of the task that runs, or None outside of any."""
     return _of_context.get() or _of_process
+
+
+def all_live() -> Sequence[LiveStatus]:
+    """Return the statuses of what runs: of one task, or of a whole batch."""
+    found = live()
+    return _together if found is None else (found,)
+
+
+def batch() -> Sequence[LiveStatus]:
+    """Return the statuses of the batch that runs; empty where none does."""
+    return _together
 
 
 def live_id() -> UUID | None:
@@ -43,3 +56,14 @@ def running(status: LiveStatus) -> Iterator[None]:
         yield
     finally:
         _of_context.reset(token)
+
+
+@contextmanager
+def running_together(statuses: Sequence[LiveStatus]) -> Iterator[None]:
+    """Make these the statuses of the batch that runs, in a runner."""
+    global _together
+    _together = statuses
+    try:
+        yield
+    finally:
+        _together = ()

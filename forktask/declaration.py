@@ -13,8 +13,8 @@ from forktask.jsonvalues import plain
 from forktask.phases import PHASE_LIMIT
 from forktask.rules import RULES, Rules
 
-BATCH_LIMIT = 10_000
-"""Most statuses in one batch: their rows end in one transaction."""
+BATCH_LIMIT = 1000
+"""Most statuses in one batch: each has a page of memory, and is looked at a few times a second."""
 
 
 def declared_timeout(cls: Any) -> float | None:

@@ -7,7 +7,8 @@ ForkTaskError
 ├── StatusNotFoundError (LookupError)    no status has this id
 │   └── AmbiguousIdError                 several ids begin like this
 ├── StateError                           the state of the status does not allow this
-│   └── DuplicateError                   nor does that of another one like it, which has not ended
+│   ├── DuplicateError                   nor does that of another one like it, which has not ended
+│   └── BatchError                       nor do those that run together with it
 ├── UnknownTaskError (LookupError)       no task of this name is registered
 ├── EnqueueError                         this task cannot be left to a queue
 ├── ScheduleError (ValueError)           a recurring task is declared wrongly, or there is none of this name
@@ -100,6 +101,20 @@ class DuplicateError(StateError):
         self.verb, self.state, self.allowed = "begin", state, ()
         text = f"{task} is unique: status {status_id} like this one is {state}; wait for its end or cancel it"
         ForkTaskError.__init__(self, text)
+
+
+class BatchError(StateError):
+    """What was asked would hold for others, too, which run together with the status.
+
+    Attributes:
+        others: How many.
+    """
+
+    def __init__(self, verb: str, state: str, others: int) -> None:
+        self.others = others
+        self.verb, self.state, self.allowed = verb, state, ()
+        batch = f"runs in a batch with {others} other{'' if others == 1 else 's'}"
+        ForkTaskError.__init__(self, f"cannot {verb} a status that {batch}: they would stand still, too")
 
 
 class UnknownTaskError(ForkTaskError, LookupError):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
+from math import ceil
 from statistics import median
 from typing import NamedTuple
 from uuid import UUID
 
-from forktask import clock, estimate
+from forktask import clock, estimate, registry
 from forktask.errors import StoreError
 from forktask.estimate import Range
 from forktask.rows import StatusRow
@@ -42,7 +44,8 @@ class _Line:
     numbers: dict[UUID, int]
     times: list[float | None]
     """Seconds of work before the first, the second …, what runs included; None from where nobody can say."""
-    running: int
+    shares: list[float]
+    """How many runners the first, the first two … need, what runs included: a batch needs one."""
     runners: int
     spacing: float
     """Least seconds between two that begin."""
@@ -56,7 +59,7 @@ class _Line:
         work = self.times[number - 1]
         if work is None:
             return None
-        is_free = self.running + number <= self.runners
+        is_free = ceil(self.shares[number - 1] - 1e-9) <= self.runners
         return max(0.0 if is_free else work / self.runners, (number - 1) * self.spacing)
 
 
@@ -118,16 +121,18 @@ class Forecast:
         running = self._store.running_in(queue) if queue == name else {}
         typical = {task: self._typical(task) for task in {*(task for _, task in waiting), *running}}
         times: list[float | None] = [0.0 if queue == name else None]
+        share = {task: 1 / registry.batch_of(task) for task in typical}
         for task, count in running.items():  # on the average they are half done
-            times = [_plus(times[0], typical[task], count / 2)]
+            times = [_plus(times[0], typical[task], ceil(count * share[task]) / 2)]
         for _, task in waiting:
-            times.append(_plus(times[-1], typical[task], 1))
+            times.append(_plus(times[-1], typical[task], share[task]))
+        busy = sum(ceil(count * share[task]) for task, count in running.items())
         limit = queues[queue].limit if queue in queues else None
         most = limit.running if limit is not None and limit.running is not None else MOST_AHEAD
         line = _Line(
             numbers={status_id: number for number, (status_id, _) in enumerate(waiting, 1)},
             times=times,
-            running=sum(running.values()),
+            shares=list(accumulate((share[task] for _, task in waiting), initial=float(busy)))[1:],
             runners=max(1, min(most, self._runners(queue or ""))),
             spacing=limit.interval if limit is not None else 0.0,
             is_paused=any(one in queues and queues[one].paused_at for one in (queue, ALL_QUEUES) if one),

@@ -6,7 +6,7 @@ import traceback
 from typing import Any
 
 from forktask import registry
-from forktask.errors import SettingsError, TaskError
+from forktask.errors import SettingsError, TaskError, TaskStopped
 from forktask.retry import RetryLater
 from forktask.sentences import POSTPONED
 from forktask.states import Cause
@@ -14,8 +14,18 @@ from forktask.states import Cause
 TRACEBACK_LIMIT = 64 * 1024
 
 
+def of(error: BaseException, task: str) -> dict[str, Any]:
+    """Return the word for what `execute` raised, whatever it is."""
+    if isinstance(error, TaskStopped):
+        return {"word": "stopped", "traceback": cut("".join(traceback.format_exception(error)))}
+    if isinstance(error, SystemExit):
+        code = error.code or 0
+        return {"word": "exit", "code": code & 0xFF if isinstance(code, int) else 1}
+    return describe(error, task)
+
+
 def describe(error: BaseException, task: str) -> dict[str, Any]:
-    """Return the word for what `execute` raised.
+    """Return the word for an error.
 
     `retry` is the task's rule applied here, where the exception still is an object.
     """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from forktask import clock
+
 OUT_OF_MEMORY_SCORE = 500
 """Added to a runner's score, so that the kernel ends it before a web server or a database."""
 
@@ -37,3 +39,16 @@ def out_of_memory_kills() -> int:
             return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
     except OSError:
         return 0
+
+
+class Kills:
+    """How many processes the kernel has killed for memory, read once a second: that costs more than a small task."""
+
+    def __init__(self) -> None:
+        self._count, self._until = 0, 0.0
+
+    def about_now(self) -> int:
+        """Return the number as it was about now."""
+        if (now := clock.monotonic()) >= self._until:
+            self._count, self._until = out_of_memory_kills(), now + 1.0
+        return self._count

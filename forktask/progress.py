@@ -98,13 +98,13 @@ class Page:
             os.close(fd)
 
     @classmethod
-    def from_descriptor(cls, fd: int) -> Page:
-        """Return the page in a memory file; `fd` may be closed afterwards.
+    def from_descriptor(cls, fd: int, number: int = 0) -> Page:
+        """Return the page in a memory file, the first one or a later one; `fd` may be closed afterwards.
 
         Raises:
             OSError: The kernel refuses it.
         """
-        return VacantPage().take(fd)
+        return VacantPage().take(fd, number)
 
     def write(
         self, percent: float | None, message: str | None, done: int | None, total: int | None, unit: str | None
@@ -228,14 +228,14 @@ class Page:
         )
 
 
-def memory_file(name: str) -> int:
-    """Return a descriptor of a new memory file that holds a page; its name is for people and `/proc`.
+def memory_file(name: str, pages: int = 1) -> int:
+    """Return a descriptor of a new memory file that holds so many pages; its name is for people and `/proc`.
 
     Raises:
         OSError: The kernel refuses it.
     """
     fd = os.memfd_create(name)
-    os.ftruncate(fd, PAGE_SIZE)
+    os.ftruncate(fd, pages * PAGE_SIZE)
     return fd
 
 
@@ -250,13 +250,13 @@ class VacantPage:
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         self._arguments = (address, PAGE_SIZE, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED)
 
-    def take(self, fd: int) -> Page:
-        """Return the page in a memory file; `fd` may be closed afterwards.
+    def take(self, fd: int, number: int = 0) -> Page:
+        """Return a page of a memory file; `fd` may be closed afterwards.
 
         Raises:
             OSError: The kernel refuses it.
         """
-        if _libc.mmap(*self._arguments, fd, 0) == _MAP_FAILED:
+        if _libc.mmap(*self._arguments, fd, number * PAGE_SIZE) == _MAP_FAILED:
             self._memory.close()
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         return Page(self._memory)

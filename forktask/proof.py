@@ -11,6 +11,7 @@ from uuid import UUID
 from forktask import clock, host, process, registry
 from forktask.config import Settings
 from forktask.definition import TaskDefinition
+from forktask.errors import BatchError
 from forktask.identity import Identity
 from forktask.rows import StatusRow, SupervisorRow
 from forktask.sentences import new_reference, sentence
@@ -148,6 +149,16 @@ def _backoff(row: StatusRow) -> float | None:
     if definition is None:
         return row.lost_backoff
     return definition.retry.delay(row.attempt) if definition.retry.applies(Cause.SUPERVISOR_GONE) else None
+
+
+def refuse_in_batch(verb: str, row: StatusRow | None, store: Store) -> None:
+    """Refuse what would hold for others, too, that run together with a status.
+
+    Raises:
+        BatchError: There are others.
+    """
+    if row is not None and registry.batch_of(row.task) > 1 and (others := store.count_beside(row)):
+        raise BatchError(verb, row.state, others)
 
 
 def identity_of(supervisor: SupervisorRow) -> Identity:

@@ -24,6 +24,12 @@ def find(name: str) -> Any | None:
     return _tasks.get(name)
 
 
+def batch_of(name: str) -> int:
+    """Return how many rows of a task are executed together at most; 1 for one that is not known."""
+    task = _tasks.get(name)
+    return 1 if task is None else int(task.batch)
+
+
 def get(name: str) -> Any:
     """Return the task of this name.
 

@@ -16,23 +16,23 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 from uuid import UUID
 
-from forktask import bars, channel, current, hooks, place, process, registry
+from forktask import bars, channel, current, hooks, lastword, place, process, registry
 from forktask.definition import TaskDefinition
 from forktask.errors import TaskStopped
 from forktask.jsonvalues import plain
-from forktask.lastword import TRACEBACK_LIMIT, cut, describe
+from forktask.lastword import TRACEBACK_LIMIT
 from forktask.live import LiveStatus
 from forktask.progress import Page, Report
 
 ASKED = signal.SIGURG
 """Asks a runner for its newest report. Nobody else uses it, and a process that does not know it never notices."""
 Send = Callable[[str, Any], None]
+Word: TypeAlias = dict[str, Any]
 log = logging.getLogger("forktask.runner")
 
 _listens = False
@@ -76,15 +76,21 @@ def keep(page: Page) -> None:
 
 def run_here(order: Mapping[str, Any], voice: Voice, page: Page, context: place.Context) -> dict[str, Any]:
     """Execute one order in this process alone; return the last word, when all that was printed is on its way."""
-    process.rename(title(order["task"]))
+    (last,) = be_runner_of(order["task"], lambda: [run(order, voice.tell, page, context)])
+    return last
+
+
+def be_runner_of(task: str, work: Callable[[], list[Word]]) -> list[Word]:
+    """Return the last words of work for a task, when all that was printed is on its way."""
+    process.rename(title(task))
     me = os.getpid()
-    last = run(order, voice.tell, page, context)
+    words = work()
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
     if os.getpid() != me:
-        _leave_fork(last)
-    return last
+        _leave_fork(words[0])
+    return words
 
 
 def title(task: str) -> bytes:
@@ -102,7 +108,7 @@ class Voice:
         self._number = 0
 
     def of(self, number: int) -> Voice:
-        """Return the voice of one of many orders: its words bear the number."""
+        """Return the voice of one of many orders, or of a batch: its words bear the number."""
         voice = copy.copy(self)
         voice._number = number
         return voice
@@ -153,8 +159,7 @@ def run(
     on_progress: Callable[[Report], None] | None = None,
 ) -> dict[str, Any]:
     """Execute the order in the application's context; return the last word."""
-    global _stopping
-    is_outermost = current.live() is None  # a task may run another one inline
+    is_outermost = not current.all_live()  # a task may run another one inline
     with contextlib.ExitStack() as until_judged:
         try:
             definition: TaskDefinition = registry.get(order["task"])
@@ -165,19 +170,22 @@ def run(
                 pick_up_bars()
                 hooks.before(definition.name, live)
                 found = definition.execute(live, order.get("shell") or (), order.get("private") or {})
-                _stopping = _stopping or is_outermost
+                if is_outermost:
+                    stop_no_more()
                 result = plain(found, "result")
                 hooks.after(definition.name, live, result)
                 return {"word": "done", "value": result}
-        except TaskStopped:
-            return {"word": "stopped", "traceback": cut(traceback.format_exc())}
-        except SystemExit as error:
-            code = error.code or 0
-            return {"word": "exit", "code": code & 0xFF if isinstance(code, int) else 1}
         except BaseException as error:  # user code: whatever it raises becomes the end of the attempt
-            return describe(error, order["task"])
+            return lastword.of(error, order["task"])
         finally:
-            _stopping = _stopping or is_outermost
+            if is_outermost:
+                stop_no_more()
+
+
+def stop_no_more() -> None:
+    """Note that SIGTERM has nothing more to stop here."""
+    global _stopping
+    _stopping = True
 
 
 def _leave_fork(last: Mapping[str, Any]) -> NoReturn:
@@ -235,10 +243,12 @@ def _stop(number: int, frame: FrameType | None) -> None:
     global _stopping
     if _stopping or (_kept is not None and _kept.stops_another):
         return
-    if current.live() is None:
+    if not current.all_live():
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
     _stopping = True
+    for live in current.batch():
+        live._page.request_cancel()  # who catches it for one of them is through with all of them soon
     raise TaskStopped
 
 
@@ -269,5 +279,5 @@ os.register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm_through, 
 
 def _catch_up(number: int, frame: FrameType | None) -> None:
     """The supervisor asks, since loops may have gone on after the last report."""
-    if (live := current.live()) is not None:
+    for live in current.all_live():
         live._bar.catch_up()

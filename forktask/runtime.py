@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import weakref
 from collections.abc import Callable, Collection, Sequence
@@ -20,7 +19,7 @@ from forktask.call import Call, Noticed
 from forktask.config import Settings
 from forktask.errors import LaunchError, StateError, StatusNotFoundError
 from forktask.forecast import Forecast
-from forktask.proof import Witness
+from forktask.proof import Witness, refuse_in_batch
 from forktask.rows import StatusRow
 from forktask.start.destination import Destination, destination_of
 from forktask.start.doorbell import Doorbell
@@ -28,8 +27,6 @@ from forktask.start.waiting import wait_for
 from forktask.starter import Starter
 from forktask.states import FINAL, LIVE, StartMethod, State
 from forktask.store import SeenBy, Store
-
-log = logging.getLogger("forktask.runtime")
 
 WAKE_INTERVAL = 1.0
 """A row that waited this long is rung for again by whoever looks, at most this often a process."""
@@ -196,17 +193,20 @@ class Runtime:
 
     def pause(self, status_id: UUID) -> StatusRow:
         """Ask to stop a running task where it is; one that waits is paused at once."""
-        ways = (partial(self.store.pause_waiting, status_id), partial(self.store.request_pause, status_id, True))
-        return self._ask("pause", status_id, *ways, LIVE)
+
+        def of_running() -> bool:
+            refuse_in_batch("pause", self.store.get(status_id), self.store)
+            return self.store.request_pause(status_id, True)
+
+        return self._ask("pause", status_id, partial(self.store.pause_waiting, status_id), of_running, LIVE)
 
     def resume(self, status_id: UUID) -> StatusRow:
         """Let a paused status go on."""
 
         def of_waiting() -> bool:
-            if not self.store.resume_waiting(status_id):
-                return False
-            self._starter.start_waiting(self.get(status_id))
-            return True
+            if resumed := self.store.resume_waiting(status_id):
+                self._starter.start_waiting(self.get(status_id))
+            return resumed
 
         return self._ask("resume", status_id, of_waiting, partial(self.store.request_pause, status_id, False), LIVE)
 

@@ -27,7 +27,8 @@ POSTPONED = "This could not be done yet."
 NO_WORKER = "No worker serves the queue {queue}."
 BY_HAND = "This was ended by hand."
 TOOK_LONGER = "This took longer than {limit} and was stopped."
-OTHERS = (KILLED_BY, TOOK_LONGER, POSTPONED, NO_WORKER, BY_HAND)
+TOGETHER = "This was interrupted because another one that ran together with it was cancelled."
+OTHERS = (KILLED_BY, TOOK_LONGER, POSTPONED, NO_WORKER, BY_HAND, TOGETHER)
 
 SIZES = {"hour": 3600, "minute": 60, "second": 1}
 KILLED_BY_READ = re.compile(re.escape(KILLED_BY).replace(r"\{signal\}", r"(.+)"))

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from forktask import application, birth, capture, channel, host, place, process, registry, runner
+from forktask import application, batch, birth, capture, channel, host, place, process, registry, runner
 from forktask.definition import TaskDefinition
 from forktask.progress import Page
 from forktask.states import Cause
@@ -50,6 +50,8 @@ def main(shell: Sequence[str]) -> NoReturn:
         os._exit(1)
     order["shell"] = list(shell)
     capture.redirect_output(config["settings"]["log_level"])
+    if "batch" in order:
+        batch.serve(order, sock, place.context_of(loaded))
     runner.serve(order, sock, page, place.context_of(loaded))
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast, overload
 from typing_extensions import Unpack
 
 from forktask import registry
+from forktask.batch import results_of
 from forktask.configured import ConfiguredTask, remember
 from forktask.declaration import (
     declared_batch,
@@ -58,7 +59,7 @@ class Task(ABC):
             ends it, and if it fails the next attempt is left to the background.
         delete_on_completion: The row is deleted when it has completed; one that fails stays.
         limit: How many run at once, and how many begin in a time: see `Limit`; the others wait.
-        batch: Most statuses that `execute_batch` gets at once.
+        batch: Most statuses that `execute_batch` gets at once: those that wait in one queue when it is their turn.
         Settings: A pydantic model; then `status.settings` is an instance of it.
 
     A task has no state: an instance is made without arguments for each attempt, in the runner.
@@ -97,10 +98,13 @@ class Task(ABC):
         """
 
     def execute_batch(self, statuses: Sequence[LiveStatus]) -> Sequence[Any] | None:
-        """Hook: do the work of some at once, at most `batch`; so far each is run alone, as a batch of one.
+        """Hook: do the work of some at once, at most `batch`, in the order in which they have waited.
+
+        What is initiated, and not enqueued, comes alone, as a batch of one. What this raises ends all of them so.
 
         Returns:
-            The result of each, in their order; an exception in place of a result: that one failed. None: no results.
+            The result of each, in their order; an exception in place of a result: that one ended so (`RetryLater`: is
+            run again later, `TaskStopped`: was cancelled). None: all are done, without results.
         """
         raise NotImplementedError
 
@@ -275,10 +279,7 @@ def _warn_of_shell_arguments(cls: type[Task]) -> None:
 
 def _execute_alone(self: Task, status: LiveStatus) -> Any:
     """Execute a batch of one."""
-    results = self.execute_batch([status])
-    if results is None:
-        return None
-    (result,) = results
+    (result,) = results_of(self.execute_batch([status]), 1)
     if isinstance(result, BaseException):
         raise result
     return result

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -721,3 +721,76 @@ def print_lines(status: LiveStatus) -> None:
     print("two\nlines")
     status.log.info("logged")
     print("unended", end="")
+
+
+class TogetherTask(Task):
+    """Have up to five do what their settings say, one after the other; each is asked for its end but by `raise`."""
+
+    batch = 5
+    phases = ("first", "last")
+
+    def execute_batch(self, statuses: Sequence[LiveStatus]) -> Any:
+        """Return what became of each, or what the setting `returns` of the first says."""
+        for status in statuses:
+            number = status.settings["n"]
+            status.update(number, f"row {number}")
+            print("of", number)
+        results: list[Any] = []
+        for status in statuses:
+            try:
+                results.append(_do(status, statuses))
+            except (Exception, TaskStopped) as error:
+                if status.settings.get("raises"):
+                    raise
+                results.append(error)
+        return {None: results, "short": results[1:], "text": "12345", "nothing": None}[
+            statuses[0].settings.get("returns")
+        ]
+
+
+class TogetherAgainTask(TogetherTask):
+    """The same with three attempts."""
+
+    retry = SOON
+
+
+class TogetherShortTask(TogetherTask):
+    """The same with little time."""
+
+    timeout = 2
+
+
+def _do(status: LiveStatus, statuses: Sequence[LiveStatus]) -> Any:
+    do = status.settings.get("do")
+    if do == "fail":
+        raise CustomError(f"of {status.settings['n']}")
+    if do == "later" and status.attempt == 1:
+        raise RetryLater(0.05, "Not yet.")
+    if do == "say":
+        status.warn(f"warning {status.settings['n']}")
+        status.checkpoint({"n": status.settings["n"]})
+        with status.phase("first", 50):
+            status.update(100, "said")
+    if do == "hold":
+        while not os.path.exists(status.settings["path"]):
+            status.update(message="held")
+            time.sleep(0.01)
+    if do == "stand still":
+        status.update(message="standing still")
+        while True:
+            _sleep_on()
+    if do == "kill" and status.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if do == "exit":
+        os._exit(3)
+    if do == "object":
+        return object()
+    return {"n": status.settings["n"], "pid": os.getpid(), "of": len(statuses), "attempt": status.attempt}
+
+
+def _sleep_on() -> None:
+    """Sleep, whoever wants to end it."""
+    try:
+        time.sleep(600)
+    except TaskStopped:
+        return

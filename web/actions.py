@@ -10,7 +10,7 @@ from werkzeug.exceptions import Conflict, Forbidden, Gone, HTTPException, NotFou
 from werkzeug.wrappers import Response as AnyResponse
 
 from forktask import StateError, StatusNotFoundError, TaskStatus
-from forktask.errors import DuplicateError, LaunchError
+from forktask.errors import BatchError, DuplicateError, LaunchError
 from forktask.web import access, answers, polling, programs
 from forktask.web.bar import bar_of
 from forktask.web.crosssite import refuse_cross_site
@@ -28,6 +28,8 @@ VERBS: dict[Action, Callable[[TaskStatus], TaskStatus]] = {
 
 ANOTHER = mark("Another one like this has not ended yet.")
 """Of a task that is unique."""
+TOGETHER = mark("This runs together with others and cannot be paused.")
+"""Of a batch."""
 
 
 def act(token: str, action: str) -> AnyResponse:
@@ -47,8 +49,8 @@ def act(token: str, action: str) -> AnyResponse:
         raise
     refused = _refused(verb, status)
     if answers.is_our_script():
-        if isinstance(refused, DuplicateError):
-            return answers.problem(Conflict(), _say(ANOTHER))
+        if isinstance(refused, (DuplicateError, BatchError)):
+            return answers.problem(Conflict(), _say(ANOTHER if isinstance(refused, DuplicateError) else TOGETHER))
         return polling.answer([bar_of(status.refresh(), token, grant.actions, unpack(grant.look))])
     if answers.wants_json():
         return _for_programs(status, grant, token, refused)

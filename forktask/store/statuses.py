@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, literal_column, select, union
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, union
 
 from forktask.rows import AttemptRow, LogRow, StatusRow
 from forktask.states import LIVE, State
@@ -14,6 +14,8 @@ from forktask.store.database import Database
 from forktask.store.statements import Statement
 from forktask.tables import ATTEMPT, COMPLETED_STATE, LOG, STATUS
 
+BESIDE = ("supervisor_id", "runner_boot_id", "runner_pid_namespace", "runner_pid", "runner_start_ticks")
+"""Columns that are the same in rows that one runner executes."""
 SeenBy = tuple[str | None, str | None]
 """Who looks: owner and visitor."""
 
@@ -75,6 +77,13 @@ class Statuses:
         rows = self.database.rows(select_log, attempt is not None, values=values)
         return [LogRow._make(row) for row in rows]
 
+    def count_beside(self, row: StatusRow) -> int:
+        """Return how many other rows are under way with the same runner."""
+        values = {name: getattr(row, name) for name in BESIDE} | {"status_id": row.id}
+        if None in values.values():
+            return 0
+        return int(self.database.rows(select_beside_count, values=values)[0][0])
+
 
 def select_status() -> Statement:
     """One row by its id."""
@@ -132,3 +141,10 @@ def select_log(of_attempt: bool) -> Statement:
     if of_attempt:
         query = query.where(LOG.c.attempt == bindparam("attempt", type_=LOG.c.attempt.type))
     return query.order_by(LOG.c.attempt, LOG.c.position)
+
+
+def select_beside_count() -> Statement:
+    """How many other rows are under way with one runner."""
+    same = (STATUS.c[name] == conditions.given(name) for name in BESIDE)
+    other = STATUS.c.id != bindparam("status_id", type_=STATUS.c.id.type)
+    return select(func.count()).select_from(STATUS).where(conditions.LIVE, conditions.UNDER_WAY, other, *same)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,21 +15,15 @@ from forktask.capture import OutputReader
 from forktask.channel import Channel
 from forktask.definition import TaskDefinition
 from forktask.estimate import Pace, share_of
-from forktask.live import WARNING_LIMIT
-from forktask.phases import Phase
 from forktask.progress import Page, Report
 from forktask.rows import Sample, StatusRow
 from forktask.runner import ASKED
 from forktask.states import Cause
+from forktask.supervisor.heard import Heard, Output
 from forktask.supervisor.order import Order
 from forktask.supervisor.stop import Stop
 
 log = logging.getLogger("forktask.supervisor")
-
-
-KILLS_AGE = 1.0
-"""Seconds for which the number of processes that were killed for memory is taken as it was read: reading costs more
-than a small task."""
 
 
 class Runner:
@@ -43,26 +38,39 @@ class Runner:
         self.channel = channel
         self.output = output
         self.charge: Charge | None = None
-        """What it executes; None: it waits for an order."""
+        """What it executes; None: it waits for an order, or executes a batch."""
+        self.together: dict[int, Charge] = {}
+        """The batch that it executes, by the numbers that its words bear."""
         self.was_signalled = False
         """We have sent it a signal that ends it."""
-        self._kills, self._kills_until = 0, 0.0
+        self.kills = memory.Kills()
 
-    def memory_kills(self) -> int:
-        """Return how many processes the kernel had killed for memory about now."""
-        if (now := clock.monotonic()) >= self._kills_until:
-            self._kills, self._kills_until = memory.out_of_memory_kills(), now + KILLS_AGE
-        return self._kills
+    @property
+    def charges(self) -> list[Charge]:
+        """All that it executes now."""
+        if self.together:
+            return list(self.together.values())
+        return [self.charge] if self.charge is not None and self.charge.row is not None else []
+
+    def addressed(self, message: Any) -> Charge | None:
+        """Return of which charge a message of its speaks; None: of none."""
+        number = message.get("number", 0) if isinstance(message, dict) else 0
+        one = {} if self.charge is None else {self.charge.number: self.charge}
+        found = (self.together or one).get(number if isinstance(number, int) else -1)
+        if found is None:
+            log.error("pid=%d speaks of order %s, which it does not execute", self.pid, number)
+        return found
 
     def close(self) -> None:
-        """Give back the descriptors and the page; after it was reaped."""
+        """Give back the descriptors and the pages; after it was reaped."""
         os.close(self.pidfd)
         self.channel.close()
         self.output.close()
-        self.page.close()
+        for page in (self.page, *(charge.page for charge in self.together.values())):
+            page.close()
 
 
-class Charge:
+class Charge(Heard):
     """One attempt, or none yet, and all that the supervisor holds of it and of its runner.
 
     Args:
@@ -70,20 +78,16 @@ class Charge:
     """
 
     def __init__(self, runner: Runner, number: int = 0) -> None:
+        super().__init__()
         self.runner = runner
         self.number = number
         self.pid = runner.pid
         self.identity = runner.identity
         self.page = runner.page
-        self.output = runner.output
+        self.output: Output = runner.output
         self.row: StatusRow | None = None
         self.order: Order | None = None
         self.definition: TaskDefinition | None = None
-        self.last_word: dict[str, Any] | None = None
-        self.warnings: list[str] = []
-        self.phases: list[Phase] | None = None
-        self.checkpoint: Any = None
-        self.unwritten: set[str] = set()
         self.seen_version = 0
         self.stop: Stop | None = None
         self.superseded = False
@@ -115,27 +119,8 @@ class Charge:
         self.begun_at = clock.monotonic()
         if self.definition.timeout is not None:
             self.deadline = self.begun_at + self.definition.timeout
-        self.memory_kills = self.runner.memory_kills()
+        self.memory_kills = self.runner.kills.about_now()
         log.info("started task=%s id=%s attempt=%d pid=%d", self.row.task, self.row.id, self.row.attempt, self.pid)
-
-    def note(self, message: Any) -> None:
-        """Take in one message of the runner."""
-        word = message.get("word") if isinstance(message, dict) else None
-        if word is None:
-            log.warning("pid=%d said what no runner says", self.pid)
-        elif message.get("number", 0) != self.number:
-            log.error("pid=%d speaks of order %s, and executes %d", self.pid, message.get("number"), self.number)
-        elif word == "warning":
-            self.warnings[WARNING_LIMIT - 1 :] = [message["value"]]
-            self.unwritten.add("warnings")
-        elif word == "phases":
-            self.phases = message["value"]
-            self.unwritten.add("phases")
-        elif word == "checkpoint":
-            self.checkpoint = message["value"]
-            self.unwritten.add("checkpoint")
-        else:
-            self.last_word = message
 
     @property
     def is_over(self) -> bool:
@@ -146,11 +131,6 @@ class Charge:
     def has_begun(self) -> bool:
         """False while its runner has not come to it."""
         return self.page.number >= self.number
-
-    @property
-    def goes_on(self) -> bool:
-        """True after the last word of an attempt whose runner goes on to the next one."""
-        return self.last_word is not None and bool(self.last_word.get("goes_on"))
 
     def _report(self) -> tuple[int, Report] | None:
         """Return what was reported last; what a runner reports that executes many may be of another row by now."""
@@ -230,13 +210,18 @@ class Charge:
         """Begin to end the runner; what began first is the cause."""
         if self.stop is not None or self.row is None:
             return
-        log.info("stopping task=%s id=%s pid=%d cause=%s", self.row.task, self.row.id, self.pid, cause)
         steps = [self._terminate, self.kill]
         if cause is Cause.CANCELLED and self.paused_at is None:
             steps.insert(0, lambda: self.page.request_cancel(self.number))
-        self.stop = Stop(cause, clock.monotonic(), steps)
+        self._note_stop(cause, steps)
         if not self.number:  # else the loop takes back first what lies ready behind it
             self.advance_stop(grace)
+
+    def _note_stop(self, cause: Cause, steps: list[Callable[[], None]]) -> None:
+        """Note that it is to end, and what is to be done for that."""
+        assert self.row is not None
+        log.info("stopping task=%s id=%s pid=%d cause=%s", self.row.task, self.row.id, self.pid, cause)
+        self.stop = Stop(cause, clock.monotonic(), steps)
 
     def advance_stop(self, grace: float) -> None:
         """Take the next step if its time has come."""
@@ -246,6 +231,7 @@ class Charge:
             self.stop.advance(grace)
 
     def _terminate(self) -> None:
+        """SIGTERM the whole group; a stopped one goes on to hear it."""
         self.page.name_stop(self.number)
         self._signal(signal.SIGTERM, signal.SIGCONT)
 
@@ -261,10 +247,19 @@ class Charge:
 
     def give_up(self) -> None:
         """Kill the runner of an attempt that is no longer ours; nothing of it is written."""
+        self._note_superseded()
+        self.kill()
+
+    def _note_superseded(self) -> None:
+        """Note that the attempt is no longer ours."""
         if not self.superseded and self.row is not None:
             log.warning("superseded id=%s attempt=%d pid=%d", self.row.id, self.row.attempt, self.pid)
         self.superseded = True
-        self.kill()
+
+    @property
+    def may_pause(self) -> bool:
+        """False: its runner executes others, which would stand still, too."""
+        return True
 
     def pause(self) -> None:
         """Stop the whole group; the time does not count for the timeout."""
@@ -283,6 +278,10 @@ class Charge:
         self.paused_at = None
         self.unwritten.add("active_seconds")  # who looks counts on from the last write
         process.signal_own_group(self.pid, signal.SIGCONT)
+
+    def share_of(self, exit: process.Exit) -> process.Exit:
+        """Return its share in how its runner has ended."""
+        return exit
 
     @property
     def next_moment(self) -> float | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from forktask import process, registry
@@ -13,37 +15,28 @@ from forktask.errors import StoreError
 from forktask.proof import runner_of
 from forktask.rows import Claim, StatusRow
 from forktask.sentences import new_reference, sentence
-from forktask.states import Cause, StartMethod, State
-from forktask.supervisor.charge import Charge, Runner
+from forktask.states import Cause, State
+from forktask.supervisor.batch import Part
+from forktask.supervisor.charge import Charge
 from forktask.supervisor.fleet import Fleet
 from forktask.supervisor.ledger import Ledger
 from forktask.supervisor.order import Order
 from forktask.supervisor.relay import Relay
-from forktask.supervisor.relays import Relays
+from forktask.supervisor.seating import Seat, Seating
 
 log = logging.getLogger("forktask.supervisor")
 
 MOST_UNBORN = 3
 """After so many runners that ended before they took an order it is failed."""
-Seat = tuple[Order, Charge]
-"""An order, and the charge of the runner that is to execute it."""
 
 
-class Claiming:
+class Claiming(Seating):
     """Claims rows for runners and hands them over."""
 
     def __init__(self, settings: Settings, fleet: Fleet, ledger: Ledger, supervisor_id: UUID) -> None:
-        self.settings = settings
-        self.fleet = fleet
-        self.relays = Relays(fleet)
+        super().__init__(settings, fleet, supervisor_id)
         self.ledger = ledger
         self.store = ledger.store
-        self.supervisor_id = supervisor_id
-        self.processes = settings.max_running
-        """Most runners of this supervisor alone."""
-        self.remaining: int | None = None
-        """How many may still begin before it ends; None: any number."""
-        self.running_elsewhere = 0
         self.pending: dict[str, Order] = {}
         self.held: dict[UUID, Order] = {}
         self._adopted: set[str] = set()
@@ -53,64 +46,24 @@ class Claiming:
         self._doubtful: list[Seat] = []
         """Claims of which nobody knows whether they were committed."""
 
-    @property
-    def _free(self) -> int:
-        """How many runners may still begin."""
-        own = len(self.fleet.under_way)
-        return max(0, min(self.settings.max_running - own - self.running_elsewhere, self.processes - own))
-
-    @property
-    def places(self) -> int:
-        """How many rows may still be claimed."""
-        places = self.relays.wanted(self._free) if self.relays.are_kept else self._free
-        return places if self.remaining is None else max(0, min(places, self.remaining))
-
     def _start(self, orders: list[Order]) -> list[Order]:
         """Start them; return those for which there was no place after all."""
         if self.fleet.preloaded.failure:
             self._fail(orders, self.fleet.preloaded.failure)
             return []
         known = [order for order in orders if self._is_known(order)]
-        seats: list[Seat] = []
+        seated: list[list[Seat]] = []
         refusal = None
         try:
-            self._seat(known, seats)
+            self._seat(known, seated)
         except OSError as error:
             refusal = error
-        self._claim(seats)
-        left = known[len(seats) :]
+        self._claim([seat for seats in seated for seat in seats])
+        left = known[len(seated) :]
         if refusal is None:
             return left
         self._refused(left[:1], refusal)  # the others are tried again
         return []
-
-    def _seat(self, orders: list[Order], seats: list[Seat]) -> None:
-        """Find a runner for each, in their order, as long as there is one.
-
-        Raises:
-            OSError: The kernel refuses a process.
-        """
-        free = self._free
-        for number, order in enumerate(orders):
-            if free > 0:
-                self._foresee(orders[number : number + free], free)
-            if self._may_be_kept(order):
-                charge = self.relays.reserve(free)
-            else:
-                charge = Charge(self._runner_for(order)) if free > 0 else None
-            if charge is None:
-                return
-            free -= charge.number == 0 or self._is_first(charge)
-            seats.append((order, charge))
-
-    def _is_first(self, charge: Charge) -> bool:
-        """Return True if a runner that is kept had nothing to do before this."""
-        relay = self.relays.of(charge.runner)
-        return relay is not None and not relay.charges and relay.reserved == 1
-
-    def _foresee(self, orders: list[Order], free: int) -> None:
-        needed = sum(not self._needs_interpreter(order) for order in orders)
-        self.fleet.foresee(min(needed, self.relays.lacking(free)) if self.relays.are_kept else needed)
 
     def _is_known(self, order: Order) -> bool:
         """Leave a task that this version does not have to another one, or to the grace of the look."""
@@ -122,20 +75,6 @@ class Claiming:
             self._fail([order], f"no task is registered as {order.task!r} in {self.fleet.preloaded.reference}")
         self.pending.pop(order.id, None)
         return False
-
-    def _runner_for(self, order: Order) -> Runner:
-        return self.fleet.spawn(order) if self._needs_interpreter(order) else self.fleet.take_spare()
-
-    def _may_be_kept(self, order: Order) -> bool:
-        """Return True if its runner may execute others before and after it."""
-        may_wait = not (order.bound or order.must_begin)
-        return self.relays.are_kept and may_wait and not self._needs_interpreter(order)
-
-    def _needs_interpreter(self, order: Order) -> bool:
-        definition = registry.find(order.task)
-        of_task = definition.start_method if definition is not None else None
-        method = order.start_method or of_task or self.settings.start_method
-        return bool(order.shell) or method is StartMethod.SPAWN or not self.fleet.preloaded.can_fork
 
     def _refused(self, orders: list[Order], error: OSError) -> None:
         """The kernel gives no process: while others run it is tried again, with none at all it fails."""
@@ -184,7 +123,7 @@ class Claiming:
             self.pending.pop(order.id, None)
             row = rows.get(UUID(order.id))
             definition = registry.find(row.task) if row is not None else None
-            if row is None:
+            if row is None or runner_of(row) != charge.identity:  # or it was claimed for another runner, too
                 self._dismiss(charge)
                 self._hold(order)
             elif definition is None:
@@ -197,24 +136,36 @@ class Claiming:
                 if (older := self.fleet.under_way.get(row.id)) is not None:
                     older.give_up()
                 self._hand_over(charge, row, order, definition)
+        claimed = (charge for _, charge in seats if isinstance(charge, Part) and charge.row is not None)
+        for batch in dict.fromkeys(charge.batch for charge in claimed):
+            self._guarded(batch.charges[0], batch.hand_over)
         self.release()
 
     def _hand_over(self, charge: Charge, row: StatusRow, order: Order, definition: TaskDefinition) -> None:
-        """Hand the row over; what goes wrong with one must leave no other without its runner."""
+        """Hand the row over; one of a batch when all of that are there."""
         self._adopted.discard(order.id)
         if self.remaining is not None:
             self.remaining -= 1
         relay = self.relays.of(charge.runner)
         if relay is None:
             self.fleet.under_way[row.id] = charge
+        if relay is not None:
+            self._guarded(charge, partial(self.relays.hand, relay, charge, row, order, definition))
+            return
+        message = charge.take(row, order, definition)
+        if not isinstance(charge, Part):
+            self._guarded(charge, lambda: self._begin(charge, message))
+
+    def _begin(self, charge: Charge, message: dict[str, Any]) -> None:
+        charge.runner.channel.post(message)
+        charge.begin()
+
+    def _guarded(self, charge: Charge, hand_over: Callable[[], None]) -> None:
+        """Hand it over; what goes wrong with one must leave no other without its runner."""
         try:
-            if relay is not None:
-                self.relays.hand(relay, charge, row, order, definition)
-            else:
-                charge.runner.channel.post(charge.take(row, order, definition))
-                charge.begin()
+            hand_over()
         except Exception:  # whatever it is, the runner's end tells it
-            log.exception("cannot hand over id=%s", row.id)
+            log.exception("cannot hand over to pid=%d", charge.pid)
             charge.kill()
 
     def give_back(self, relay: Relay, *, all_of_them: bool = False) -> list[Charge]:
@@ -266,6 +217,8 @@ class Claiming:
 
     def _dismiss(self, charge: Charge) -> None:
         """A runner whose order came to nothing: one that was forked can wait for the next."""
+        if isinstance(charge, Part) and not charge.batch.drop(charge):
+            return  # it has others
         if (relay := self.relays.of(charge.runner)) is not None:
             relay.cancel()
         elif charge.runner.forked:

@@ -72,6 +72,11 @@ class Fleet:
         self._modules: set[str] = set()
         _kept_for_ever.append(self)
 
+    @property
+    def running(self) -> set[int]:
+        """The pids of runners that execute something; those of a batch have one."""
+        return {charge.pid for charge in self.under_way.values()}
+
     def take_spare(self) -> Runner:
         """Return a runner that waits for an order, forked ahead or now.
 
@@ -180,7 +185,8 @@ class Fleet:
 
     def _before_nursery(self) -> tuple[Birth, list[Page]]:
         self.store.close()
-        return self._birth(), [runner.page for runner in self.children.values()]
+        runners, charges = self.children.values(), self.under_way.values()
+        return self._birth(), [*(runner.page for runner in runners), *(charge.page for charge in charges)]
 
     def _fork(self) -> Runner:
         ends = Ends.make(descent.page_name(self.supervisor_id))

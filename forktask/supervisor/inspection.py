@@ -56,6 +56,8 @@ class Inspection:
         self.opens_at: float | None = None
         """When a rate lets something begin that waits."""
         self._heartbeat_at = 0.0
+        self._has_room = False
+        """What was found takes fewer places than there are, since batches were made of it."""
 
     def register(self) -> bool:
         """Write who we are; nothing may be claimed before. False while the database is away."""
@@ -110,11 +112,12 @@ class Inspection:
         places = self.orders.free_places
         if places <= 0:
             return
-        found = self.sources.due(places)
+        found = self.sources.due(places, self.orders.free_runners)
         opens_in = self.sources.rooms.opens_in
         self.opens_at = None if opens_in is None else clock.monotonic() + opens_in
-        self.orders.more_in_table = len(found) >= places
+        self.orders.more_in_table = self.sources.was_full
         self.orders.take_due(found)
+        self._has_room = len(found) < places and self.sources.was_full
 
     def look_in_queues(self) -> None:
         """Find what is due at once, since somebody says that there is something."""
@@ -155,7 +158,7 @@ class Inspection:
             self.orders.queue_up()
             self._find_due_guarded()
         if self.address is None or not self._has_company(self.address):
-            self.orders.start_pending()
+            self._start()
             return
         with self.address.turn() as mine:
             if not mine:
@@ -165,7 +168,16 @@ class Inspection:
             except StoreError as error:
                 self.orders.ledger.note_failure(error)
             else:
-                self.orders.start_pending()
+                self._start()
+
+    def _start(self) -> None:
+        """Start what is pending, and then what was not found since others of a batch were found before it."""
+        self.orders.start_pending()
+        while self._has_room and (before := self.orders.free_places) > 0:
+            self._has_room = False
+            self._find_due_guarded()
+            self.orders.start_pending()
+            self._has_room = self._has_room and self.orders.free_places < before
 
     def _has_company(self, address: Address) -> bool:
         """Return True if others may run tasks here; one that was told to end still does after it has left its name."""
@@ -209,7 +221,7 @@ class Inspection:
             charge.give_up()
         elif request.cancel_requested_at is not None:
             charge.begin_stop(Cause.CANCELLED, self.settings.stop_timeout)
-        elif charge.stop is None:
+        elif charge.stop is None and charge.may_pause:
             self._see_pause(charge, request)
 
     def _see_pause(self, charge: Charge, request: Request) -> None:
@@ -269,6 +281,7 @@ class Inspection:
 
     def _count_others(self) -> None:
         """Note how many runners of other supervisors take up places on this host."""
-        pids = {charge.pid for charge in self.fleet.under_way.values()}
-        own = len(pids.union(end.pid for end in self.orders.ledger.ends))  # ended, but the table does not say so yet
+        own = len(
+            self.fleet.running.union(end.pid for end in self.orders.ledger.ends)
+        )  # ended, but the table does not say so yet
         self.orders.running_elsewhere = max(0, self.store.count_running(host.boot_id()) - own)

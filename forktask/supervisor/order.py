@@ -20,6 +20,7 @@ class Order:
         limit_name: The limit under which it counts.
         limited_queue: Its queue, if that has a limit.
         unique_until_start: Its claim lets others of its kind in.
+        companions: Orders of rows that are to be executed together with this one, as many as may be.
         not_before: Monotonic time of the next attempt, for orders kept here during a backoff.
     """
 
@@ -34,6 +35,7 @@ class Order:
     limit_name: str | None = None
     limited_queue: str | None = None
     unique_until_start: bool = False
+    companions: tuple[Order, ...] = ()
     not_before: float = 0.0
 
     @property

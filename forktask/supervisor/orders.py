@@ -50,13 +50,11 @@ class Orders(Claiming):
         """Note an order; `start_pending` starts it."""
         self.pending[order.id] = order
 
-    def take_due(self, found: Sequence[Due]) -> None:
-        """Note rows that were found in the table."""
-        for row in found:
-            order = Order(id=str(row.id), task=row.task, start_method=row.start_method, found=True)
-            rules: dict[str, Any] = {"limit_name": row.limit_name, "limited_queue": row.queue}
-            rules["unique_until_start"] = bool(row.unique_until_start)
-            self.pending.setdefault(order.id, replace(order, **rules))
+    def take_due(self, found: Sequence[Sequence[Due]]) -> None:
+        """Note rows that were found in the table, those together that are for one runner."""
+        for rows in found:
+            first, *others = (_order_of(row) for row in rows)
+            self.pending.setdefault(first.id, replace(first, companions=tuple(others)))
 
     def queue_up(self) -> None:
         """Leave to the table what came after rows that wait there; it is found when it is its turn."""
@@ -136,3 +134,9 @@ class Orders(Claiming):
             return
         delay = (end.run_after - clock.now()).total_seconds() if end.run_after else 0.0
         self.pending[order.id] = replace(order, not_before=clock.monotonic() + delay)
+
+
+def _order_of(row: Due) -> Order:
+    order = Order(id=str(row.id), task=row.task, start_method=row.start_method, found=True)
+    rules: dict[str, Any] = {"limit_name": row.limit_name, "limited_queue": row.queue}
+    return replace(order, **rules, unique_until_start=bool(row.unique_until_start))

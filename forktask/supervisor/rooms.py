@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+from forktask import registry
 from forktask.limit import LimitRow, QueueRow, Room
 from forktask.rows import Due, Scope
+from forktask.states import StartMethod
 from forktask.store import Store
 from forktask.store.limits import MOST_NAMES
 
 MOST_LINES = 64
 """Lines of limits that are looked into for one queue at one look; the others at the next."""
+
+
+class _Kind(NamedTuple):
+    """What the rows of a batch have in common."""
+
+    queue: str
+    task: str
+    start_method: StartMethod | None
+
+
+def _kind(row: Due) -> _Kind | None:
+    """Return of which kind of batch a row is; None: it is run alone, as what was initiated."""
+    if row.queue is None or registry.batch_of(row.task) == 1:
+        return None
+    return _Kind(row.queue, row.task, row.start_method)
 
 
 class Rooms:
@@ -101,6 +119,28 @@ class Rooms:
                 found.append((-row.priority, before[row.priority], self._taken.get(row.line, 0), row))
                 before[row.priority] += 1
         return [one[-1] for one in sorted(found, key=lambda one: (*one[:3], one[3].due_at, one[3].id))]
+
+    def together(self, found: Sequence[Due], runners: int) -> list[list[Due]]:
+        """Have rows of batch tasks joined by those that are due behind them in their queue; the others stay alone.
+
+        Args:
+            runners: At most so many batches of one kind are made; one that has to wait for a runner, too, so that what
+                comes after it does not take each that gets free.
+        """
+        alike: dict[_Kind, list[Due]] = {}
+        for row in found:
+            if (kind := _kind(row)) is not None:
+                alike.setdefault(kind, []).append(row)
+        batches = {kind: self._batches(kind, rows[: max(1, runners)]) for kind, rows in alike.items()}
+        groups = (next(batches[kind], []) if (kind := _kind(row)) is not None else [row] for row in found)
+        return [group for group in groups if group]
+
+    def _batches(self, kind: _Kind, found: Sequence[Due]) -> Iterator[list[Due]]:
+        """Yield batches of what is due, in the order in which it waits; at most as many as there are rows."""
+        size = registry.batch_of(kind.task)
+        due = self.due_in(kind.queue, [kind.task], len(found) * size)
+        rows = [row for row in due if row.start_method == kind.start_method] or found
+        yield from [list(rows[begin : begin + size]) for begin in range(0, len(rows), size)][: len(found)]
 
     def take(self, rows: Iterable[Due]) -> list[Due]:
         """Note which lines have had their turn; return the rows, with their queue where that has a limit."""

@@ -66,6 +66,8 @@ class Sources:
     _has_more: bool = False
     _unserved: dict[str, list[str]] = field(default_factory=dict)
     _credit: dict[str, int] = field(default_factory=dict)
+    was_full: bool = False
+    """As much was found at the last look as there were places: there may be more."""
     rooms: Rooms = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,10 +101,19 @@ class Sources:
             return []
         return [(name, tasks) for name, tasks in self._unserved.items() if name not in self._paused]
 
-    def due(self, places: int) -> list[Due]:
-        """Return what may start now, at most as many as there are places: what was initiated comes first."""
+    def due(self, places: int, runners: int) -> list[list[Due]]:
+        """Return what may start now, at most as many as there are places: what was initiated comes first.
+
+        Args:
+            runners: So many of the places are for runners that begin; each batch needs one.
+
+        Returns:
+            Rows, each alone or with the others of its batch.
+        """
         if self.shares is not None and self.shares.only is not None:
-            return self.rooms.take(self.store.due_by_id(self.shares.only, registry.names()))
+            found = self.rooms.take(self.store.due_by_id(self.shares.only, registry.names()))
+            self.was_full = len(found) >= places
+            return [[row] for row in found]
         if self._has_more:
             self._has_more = self.store.bring_in_line()
         self.rooms.look()
@@ -111,7 +122,8 @@ class Sources:
             found += self._of_unserved(places - len(found))
         elif not self.is_held:
             found += self._of_shares(self.shares, places - len(found))
-        return self.rooms.take(found)
+        self.was_full = len(found) >= places
+        return [self.rooms.take(rows) for rows in self.rooms.together(found, runners)]
 
     def holds_back(self) -> bool:
         """Return True if something of this worker's queues is due, and only a limit keeps it."""

@@ -56,17 +56,16 @@ class Watching:
     def _take_words(self, runner: Runner) -> None:
         relay = self.orders.relays.of(runner)
         for message in runner.channel.messages():
-            if runner.charge is None:
-                log.warning("pid=%d speaks without an order", runner.pid)
+            if (charge := runner.addressed(message)) is None:
                 continue
-            runner.charge.note(message)
-            if relay is not None and runner.charge.goes_on:
-                self._pass_on(relay, runner.charge)
+            charge.note(message)
+            if relay is not None and charge.goes_on:
+                self._pass_on(relay, charge)
 
     def _pass_on(self, relay: Relay, charge: Charge) -> None:
         """One attempt is over, and its runner goes on: it has sent all that belongs to it."""
-        if not charge.output.has_part:
-            charge.output.drain()
+        if not relay.runner.output.has_part:
+            relay.runner.output.drain()
         exit = relay.pass_on(charge)
         self._conclude(charge, exit)
         relay.runner.charge = None
@@ -98,8 +97,8 @@ class Watching:
         self.fleet.forget(runner)
         if (relay := self.orders.relays.of(runner)) is not None:
             exit = self._ended_kept(relay, exit)
-        if runner.charge is not None and runner.charge.row is not None:
-            self._conclude(runner.charge, exit)
+        for charge in runner.charges:
+            self._conclude(charge, charge.share_of(exit))
         runner.close()
 
     def _ended_kept(self, relay: Relay, exit: process.Exit) -> process.Exit:

@@ -90,7 +90,7 @@ class Worker(Supervisor):
         if self.inspection.registered and self.ledger.is_open and not self.options.is_single:
             self.alarm.listen()
         super()._tick()
-        if not self.stopping and self.scale.see(running=len(self.fleet.under_way), more=self.orders.more_in_table):
+        if not self.stopping and self.scale.see(running=len(self.fleet.running), more=self.orders.more_in_table):
             self._follow_scale()
             self.inspection.look_in_queues()
         self._look_at = min(self._look_at, clock.monotonic() + self.options.sleep)
@@ -242,7 +242,7 @@ class Worker(Supervisor):
         if self.options.stop_file is not None and os.path.exists(self.options.stop_file):
             return f"{self.options.stop_file} is there"
         if self.options.most_memory is not None:
-            pids = [os.getpid(), *(charge.pid for charge in self.fleet.under_way.values())]
+            pids = [os.getpid(), *self.fleet.running]
             if (used := memory.used_by(pids)) > self.options.most_memory:
                 return f"{used >> 20} MiB are in use"
         return ""

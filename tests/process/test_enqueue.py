@@ -259,7 +259,7 @@ def test_a_batch_task_started_alone_is_a_batch_of_one(make_runtime: MakeRuntime)
     [
         ({"batch": 50, "execute": lambda self, status: None}, "needs both: batch, more than 1, and execute_batch"),
         ({"execute_batch": lambda self, statuses: None}, "needs both: batch, more than 1, and execute_batch"),
-        ({"batch": 0, "execute": lambda self, status: None}, "batch is 0; it is a whole number, 1 to 10000"),
+        ({"batch": 0, "execute": lambda self, status: None}, "batch is 0; it is a whole number, 1 to 1000"),
         ({"inline_below": 5, "execute": lambda self, status: None}, r"inline_below, but no size\(settings\)"),
         (
             {

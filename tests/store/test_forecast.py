@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from forktask import clock, forecast
+from forktask import clock, forecast, registry
 from forktask.forecast import Forecast
 from forktask.limit import Limit
 from forktask.rows import StatusRow
@@ -105,6 +105,18 @@ def test_the_place_in_a_queue_tells_the_time_by_the_last_runs_of_those_before(st
     assert [Forecast(store, lambda queue: 4).place(row) for row in rows] == [(1, 0.0), (2, 0.0), (3, 22.5)]
     inserted(store, queue="default", task="never ran", priority=90)
     assert Forecast(store, lambda queue: 2).place(rows[0]) == (2, None)
+
+
+def test_a_batch_takes_the_time_of_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "batch_of", lambda name: 3)
+    completed(store, 30)
+    for _ in range(3):
+        running(store, queue="default")
+    rows = [inserted(store, queue="default") for _ in range(7)]
+    times = [place.starts_in for row in rows if (place := Forecast(store, lambda queue: 1).place(row))]
+    assert times == pytest.approx([15, 25, 35, 45, 55, 65, 75])
+    times = [place.starts_in for row in rows if (place := Forecast(store, lambda queue: 3).place(row))]
+    assert times == pytest.approx([0, 0, 0, 0, 0, 0, 25])
 
 
 def test_a_queue_is_read_once_for_all_who_wait_in_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

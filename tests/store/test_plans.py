@@ -26,7 +26,7 @@ from forktask.store.queues import (
     select_waiting_tasks,
 )
 from forktask.store.saving import KEPT_UNLESS_GIVEN, REPORTED, select_requests, update_end, update_sample
-from forktask.store.statuses import select_durations, select_live, select_status, select_statuses
+from forktask.store.statuses import select_beside_count, select_durations, select_live, select_status, select_statuses
 from forktask.store.supervisors import select_running_count, select_under_way
 from forktask.store.waiting import select_awaited, select_bound, select_due, select_unknown, select_waiting
 from forktask.tables import STATUS
@@ -104,6 +104,7 @@ def scans(store: Store, steps: list[dict[str, Any]]) -> list[str]:
 
 
 SCOPE = padded("mine", ["shop-2"]) | padded("other", ["shop-1"]) | {"application": "shop", "microseconds": 1}
+RUNNER_COLUMNS = {"runner_boot_id": "b", "runner_pid_namespace": "1", "runner_pid": 1, "runner_start_ticks": 1}
 LOOKS: dict[str, tuple[Any, tuple[Hashable, ...], dict[str, Any]]] = {
     "due": (select_due, (2, 1, 1), padded("task", [a_row().task, "b"]) | SCOPE | {"limit": 10}),
     "awaited": (select_awaited, (2, 1, 1), padded("task", [a_row().task, "b"]) | SCOPE),
@@ -115,6 +116,11 @@ LOOKS: dict[str, tuple[Any, tuple[Hashable, ...], dict[str, Any]]] = {
     "requests": (select_requests, (2,), padded("id", [new_id(), new_id()])),
     "under way": (select_under_way, (False,), {}),
     "under way with others": (select_under_way, (True,), {"supervisor_id": new_id()}),
+    "under way beside one": (
+        select_beside_count,
+        (),
+        {"status_id": new_id(), "supervisor_id": new_id(), **RUNNER_COLUMNS},
+    ),
     "running here": (select_running_count, (), {"boot_id": RUNNER.boot_id}),
     "what is live and somebody may see": (
         select_live,
@@ -203,7 +209,7 @@ def test_a_write_finds_its_row_by_the_key(full_store: Store) -> None:
     end = sample | {"result": None, "cause": None, "error": None, "reference": None}
     end |= dict.fromkeys(("started_at", "finished_at"), row.created_at)
     claim = padded("id", [new_id(), new_id()]) | {"supervisor_id": new_id(), "now": row.created_at}
-    claim |= {"runner_boot_id": "b", "runner_pid_namespace": "1", "runner_pid": 1, "runner_start_ticks": 1}
+    claim |= RUNNER_COLUMNS
     for build, arguments, values in (
         (update_sample, (), sample),
         (update_end, (State.COMPLETED, True, False), end),

@@ -10,7 +10,7 @@ from forktask import clock
 from forktask.rows import SupervisorRow, new_id
 from forktask.store import Store
 from forktask.tables import SUPERVISOR
-from tests.store.examples import RUNNER, a_claim, a_supervisor, an_end, inserted
+from tests.store.examples import RUNNER, a_claim, a_supervisor, an_end, inserted, read
 
 
 def registered(store: Store, **values: object) -> SupervisorRow:
@@ -121,3 +121,4 @@ def test_under_way_is_what_runs_or_was_stopped_while_it_ran_and_places_are_taken
     assert store.count_running(RUNNER.boot_id) == 3
     assert store.claim([a_claim(inserted(store).id, pid=1)])
     assert store.count_running(RUNNER.boot_id) == 3  # a runner that is kept for many takes one place
+    assert [store.count_beside(read(store, row)) for row in (busy, stopped, done)] == [1, 0, 0]

@@ -12,13 +12,13 @@ from flask import Flask, render_template_string
 from flask.testing import FlaskClient
 from flask_wtf.csrf import CSRFProtect, generate_csrf
 
-from forktask import State, TaskStatus
+from forktask import State, TaskStatus, registry
 from forktask.rows import StatusRow, new_id
 from forktask.store import Store
 from forktask.web import Action, ForkTask, Requester
 from forktask.web.language import Languages
 from tests.web.asking import poll_all, rendered, tokens_of
-from tests.web.rows import keep
+from tests.web.rows import keep, watcher
 
 OURS = {"Forktask-Request": "1"}
 HERE = {"Sec-Fetch-Site": "same-origin"}
@@ -138,6 +138,23 @@ def test_what_is_under_way_already_is_told_and_not_started_again(open_app: Flask
         assert str(other) not in answer.text
     assert press(client, failed, "retry").status_code == 303
     assert read(store, failed).state is State.FAILED
+
+
+def test_what_runs_in_a_batch_is_not_paused_and_the_person_reads_why(
+    open_app: Flask, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "batch_of", lambda name: 50)
+    supervisor = watcher(store)
+    one, other = (keep(store, state=State.RUNNING, supervisor_id=supervisor) for _ in range(2))
+    client = open_app.test_client()
+    answer = press(client, one, "pause", **OURS)
+    assert (answer.status_code, answer.json["detail"]) == (409, "This runs together with others and cannot be paused.")
+    answer = press(client, one, "pause", Accept="application/json")
+    assert "runs in a batch with 1 other: they would stand still, too" in answer.json["detail"]
+    assert read(store, one).pause_requested_at is None
+    store.end_by_hand(read(store, other), State.COMPLETED, None)
+    assert press(client, one, "pause", **OURS).status_code == 200
+    assert read(store, one).pause_requested_at is not None
 
 
 def test_what_cannot_be_run_again_is_refused(open_app: Flask, store: Store) -> None:
