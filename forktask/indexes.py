@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Index, text
 
-from forktask.tables import COMPLETED_STATE, LIVE_STATES, STATUS, SUPERVISOR, metadata
+from forktask.tables import ATTEMPT, COMPLETED_STATE, LIVE_STATES, STATUS, SUPERVISOR, metadata
 
 Index(
     "forktask_status_live",
@@ -101,6 +101,13 @@ Index(
     postgresql_where=COMPLETED_STATE,
 )
 """Serves the durations of the last runs of a task; partial where the database can, so that only an end pays for it."""
+Index(
+    "forktask_attempt_reference",
+    ATTEMPT.c.reference,
+    sqlite_where=text("reference IS NOT NULL"),
+    postgresql_where=text("reference IS NOT NULL"),
+)
+"""Serves the look for what a person quotes, of an attempt that another one has followed."""
 Index("forktask_supervisor_stopped", SUPERVISOR.c.stopped_at)
 
 INDEXES: Final = frozenset(index for table in metadata.sorted_tables for index in table.indexes)

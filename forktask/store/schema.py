@@ -16,7 +16,7 @@ from forktask import clock
 from forktask.indexes import INDEXES
 from forktask.tables import LIVE_STATES, STATUS, UNIQUE_KEY, UNIQUE_LIVE, metadata
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds to wait for another process that creates them."""
 
 POSTGRESQL_LOCK: Final = 0x666F726B7461736B
@@ -94,35 +94,45 @@ def _create_folder(engine: Engine) -> None:
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
-    """Hold a lock that one process has at a time; on SQLite and PostgreSQL in a transaction."""
-    name = connection.dialect.name
-    if name == "sqlite":
+    """Hold a lock that one process has at a time; on SQLite and PostgreSQL in a transaction.
+
+    Raises:
+        TimeoutError: Another process has had it for `PATIENCE`.
+    """
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:
         _wait_for_wal(connection)
-    begin, end = _locks(connection)
-    connection.exec_driver_sql(begin)
     try:
-        if name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRESQL_LOCK})")
+        end = _take_lock(connection)
         yield
     except BaseException:
-        if name in ("sqlite", "postgresql"):
-            connection.exec_driver_sql("ROLLBACK")
+        connection.invalidate()  # which takes back what was done, and frees the lock, whatever went wrong
         raise
     connection.exec_driver_sql(end)
-    if name == "sqlite":
+    if is_sqlite:
         # Its patience is not for the work of every day.
         connection.invalidate()
 
 
-def _locks(connection: Connection) -> tuple[str, str]:
+def _take_lock(connection: Connection) -> str:
+    """Wait for the lock; return the statement that ends the work and gives it back."""
     if connection.dialect.name == "sqlite":
-        return "BEGIN IMMEDIATE", "COMMIT"
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return "COMMIT"
     if connection.dialect.name == "postgresql":
-        return "BEGIN", "COMMIT"
-    # A name of the server, not of the database.
-    database = hashlib.sha256((connection.engine.url.database or "").encode()).hexdigest()[:16]
-    return f"SELECT GET_LOCK('forktask_{database}', {PATIENCE:.0f})", f"SELECT RELEASE_LOCK('forktask_{database}')"
+        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        ask, end = f"SELECT pg_try_advisory_xact_lock({POSTGRESQL_LOCK})", "COMMIT"
+    else:
+        # A name of the server, not of the database.
+        name = "forktask_" + hashlib.sha256((connection.engine.url.database or "").encode()).hexdigest()[:16]
+        ask, end = f"SELECT GET_LOCK('{name}', 0)", f"SELECT RELEASE_LOCK('{name}')"
+    give_up = clock.monotonic() + PATIENCE
+    while not connection.exec_driver_sql(ask).scalar():  # one that waits would be cut off by the connection's timeouts
+        if clock.monotonic() > give_up:
+            raise TimeoutError(f"another process has been creating the tables for {PATIENCE:g} s")
+        clock.sleep(0.02)
+    return end
 
 
 def _wait_for_wal(connection: Connection) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from forktask import clock
 from forktask.rows import new_id
 from forktask.states import State
 from forktask.store import Store
@@ -17,6 +18,8 @@ from forktask.store.conditions import padded
 from forktask.store.inserting import select_by_once_key
 from forktask.store.limits import select_any_name, select_queue_room, select_rooms
 from forktask.store.lines import select_come, select_due_in, select_line, select_next_turn
+from forktask.store.listing import select_count, select_ids_between, select_ids_of_reference, select_listed
+from forktask.store.notices import select_next_due
 from forktask.store.orders import select_living
 from forktask.store.queues import (
     select_awaited_in,
@@ -67,6 +70,12 @@ def full_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         store.close()
 
 
+SERVING = "live|queue|line|limit|later"
+"""Indexes that are limited to what lives."""
+WHOLE = re.compile(rf"SCAN forktask_(attempt|status(?! USING (COVERING )?INDEX forktask_status_({SERVING})))")
+"""What SQLite says of a step that reads all."""
+
+
 def plan(store: Store, build: Any, arguments: tuple[Hashable, ...], values: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the plan of a statement, a row of the answer each."""
     explain = "EXPLAIN QUERY PLAN " if store.database.is_sqlite else "EXPLAIN "
@@ -93,13 +102,7 @@ def scans(store: Store, steps: list[dict[str, Any]]) -> list[str]:
         return [str(step) for step in whole if not str(step["table"]).startswith(others)]
     told = [str(step.get("detail") or step.get("QUERY PLAN")) for step in steps]
     if store.database.is_sqlite:
-        return [
-            step
-            for step in told
-            if re.search(
-                r"SCAN forktask_status(?! USING (COVERING )?INDEX forktask_status_(live|queue|line|limit|later))", step
-            )
-        ]
+        return [step for step in told if WHOLE.search(step)]
     return [step for step in told if "Seq Scan on forktask_status" in step]
 
 
@@ -160,13 +163,25 @@ LOOKS: dict[str, tuple[Any, tuple[Hashable, ...], dict[str, Any]]] = {
     "under way by limit": (select_counts, ("limit_name", 1), padded("limit_name", ["printer"])),
     "under way by queue": (select_counts, ("queue", 1), padded("queue", ["default"])),
     "room of a queue": (select_queue_room, (), {"queue": "default"}),
+    "next due": (select_next_due, (1, 1), padded("queue", ["default"]) | padded("task", ["b"])),
+    "listed, of a task": (select_listed, ((), frozenset({"task"})), {"task": "b", "limit": 20}),
+    "listed, of an owner": (select_listed, ((), frozenset({"owner"})), {"owner": "nobody", "limit": 20}),
+    "listed, running": (select_listed, ((State.RUNNING,), frozenset()), {"limit": 20}),
+    "counted, what ended lately": (
+        select_count,
+        ((State.FAILED,), frozenset({"finished_since"})),
+        {"finished_since": clock.after(-1)},
+    ),
+    "ids of a range": (select_ids_between, (), {"first": new_id(), "last": new_id(), "limit": 3}),
+    "by reference": (select_ids_of_reference, (), {"reference": "AB12-CD34"}),
     "some of a page": (select_statuses, ((), False, False, 2), padded("id", [new_id(), new_id()]) | {"limit": 2}),
 }
 
 BY_KEY = {"get", "once", "requests", "what is live of an owner", "some of a page"} | {
     "due in a queue", "one that is due", "queues", "tasks in a queue", "awaited in queues", "line of a queue",
     "in a line, of one queue", "initiated, in a line", "what comes in line", "turn", "waits under a limit", "rooms",
-    "under way by limit",
+    "under way by limit", "next due", "listed, of a task", "listed, of an owner", "counted, what ended lately",
+    "ids of a range", "by reference",
 }  # fmt: skip
 """Looks that are served by another index than that of what lives."""
 IN_ORDER = (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import Connection, inspect
 
-from forktask.store import Store
+from forktask.errors import StoreError
+from forktask.store import Store, schema
 from forktask.tables import STATUS, metadata
 from tests.databases import KINDS, database_url, order
 from tests.store.examples import a_row, inserted, read
@@ -49,6 +51,47 @@ def test_eight_processes_insert_at_once_where_there_is_no_table(empty_url: str) 
     store = Store(empty_url)
     assert len(store.find()) == 8
     store.close()
+
+
+class BrokenError(Exception):
+    """Stands for whatever may go wrong."""
+
+
+def test_who_fails_to_create_the_tables_leaves_the_way_free(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(connection: Connection) -> None:
+        raise BrokenError
+
+    monkeypatch.setattr(schema, "PATIENCE", 0.1)
+    first, second = Store(empty_url), Store(empty_url)
+    with monkeypatch.context() as broken:
+        broken.setattr(metadata, "create_all", fail)
+        with pytest.raises(BrokenError):
+            first.create_tables()
+    second.create_tables()
+    assert second.find() == first.find() == []
+    first.close()
+    second.close()
+
+
+def test_who_waits_too_long_for_another_says_so(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Store(empty_url), Store(empty_url)
+    create_all, told = metadata.create_all, []
+
+    def create(connection: Connection) -> None:
+        monkeypatch.setattr(schema, "PATIENCE", 0.1)
+        try:
+            second.create_tables()
+        except StoreError as error:
+            told.append(str(error))
+        create_all(connection)
+
+    monkeypatch.setattr(metadata, "create_all", create)
+    first.create_tables()
+    assert re.search("another process has been creating the tables for 0.1 s|database is locked", told[0])
+    monkeypatch.undo()
+    assert second.find() == []
+    first.close()
+    second.close()
 
 
 @pytest.mark.parametrize("supervisor", [False, True])
