@@ -48,10 +48,11 @@ class Aftermath:
             key = end.status_id, end.attempt
             self._noted[key] = hooks.described(charge.row.task, end.status_id, end.attempt, end.state, end.cause)
 
-    def tend(self, written: Collection[End]) -> None:
-        """Tell of what is written now."""
-        for end in written if self._noted else ():
-            if (noted := self._noted.pop((end.status_id, end.attempt), None)) is not None:
+    def tend(self, ends: Collection[End], refused: Collection[UUID]) -> None:
+        """Tell of ends that are dealt with now; not of those that are not in the table, as another one was before."""
+        for end in ends if self._noted else ():
+            noted = self._noted.pop((end.status_id, end.attempt), None)
+            if noted is not None and end.status_id not in refused:
                 self._to_tell.append(noted)
         if self._teller is None:
             self._tell()

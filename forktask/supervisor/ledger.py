@@ -71,7 +71,7 @@ class Ledger:
         """Write what has changed.
 
         Returns:
-            The ends that are in the table now, and the ids of those under watch that are no longer ours.
+            The ends that are dealt with, and the ids of those of which nothing was written: they are no longer ours.
         """
         for charge in charges:
             self.take_output(charge)
@@ -89,7 +89,7 @@ class Ledger:
         for charge, (version, _) in samples:
             charge.written(version)
         self.ends, self.output = [], []
-        return ends, refused - {end.status_id for end in ends}
+        return ends, refused
 
     def _write_singly(self, error: StoreError, samples: list[tuple[Charge, tuple[int, Sample]]]) -> list[End]:
         """One row that the database will never take must not keep back the others.

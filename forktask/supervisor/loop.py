@@ -6,6 +6,7 @@ import logging
 import os
 import selectors
 import signal
+from functools import partial
 from types import FrameType
 from typing import Any
 from uuid import UUID
@@ -134,8 +135,8 @@ class Supervisor(Watching):
             charge.advance_stop(self.settings.stop_timeout)
         if self.inspection.registered and self._may_start:
             self._start_pending()
-        for charge in self.fleet.under_way.values():
-            self._attend(charge.runner)
+        for charge in list(self.fleet.under_way.values()):
+            self._guarded(partial(self._attend, charge.runner))  # what is wrong with one is not for the others to bear
         if (self.ledger.ends and not self._may_collect(now)) or now >= self._sample_at:
             self._sample_at = now + self.settings.sample_interval
             for charge in self.fleet.under_way.values():
@@ -170,8 +171,8 @@ class Supervisor(Watching):
         for end in ends:
             if end.state.is_final:
                 self.clients.ended(str(end.status_id))
-        self.aftermath.tend(ends)
-        for status_id in refused:
+        self.aftermath.tend(ends, refused)
+        for status_id in refused - {end.status_id for end in ends}:
             if (charge := self.fleet.under_way.get(status_id)) is not None:
                 charge.give_up()
         if ends and not self.stopping:
