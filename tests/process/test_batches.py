@@ -186,6 +186,18 @@ def test_a_batch_is_one_runner_and_counts_for_each_row_under_a_limit(make_runtim
     assert sizes[3] == 1
 
 
+def test_the_places_that_a_batch_leaves_are_taken_at_once(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+    runtime = make_runtime(start_method="inline")
+    go = tmp_path / "go"
+    held, other = together(*[{"do": "hold", "path": str(go)}] * 3), zoo.echo.enqueue({})
+    with workers(runtime) as start:
+        start("--processes", "2", FORKTASK_APP="tests.zoo_apps.rare:")  # looks once an hour by itself
+        assert ended(other).result == {}
+        assert {status.refresh().state for status in held} == {State.RUNNING}
+        go.touch()
+        assert causes(held) == [None] * 3
+
+
 def test_a_worker_that_keeps_runners_or_ends_after_so_many_has_batches(make_runtime: MakeRuntime) -> None:
     runtime = make_runtime(start_method="inline")
     statuses, others = together(*[{}] * 7), zoo.echo.enqueue_many([{"n": number} for number in range(3)])

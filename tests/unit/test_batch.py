@@ -24,6 +24,7 @@ from forktask.supervisor.charge import Charge
 from forktask.supervisor.order import Order
 from forktask.supervisor.orders import Orders
 from forktask.supervisor.rooms import Rooms
+from forktask.supervisor.seating import Seating
 from forktask.task import Task
 from tests.store.examples import RUNNER, a_row, a_supervisor
 
@@ -215,3 +216,15 @@ def test_a_row_that_was_claimed_for_another_runner_is_left_to_that() -> None:
     orders._claimed([(Order(id=str(row.id), task=row.task), Charge(runner))], {row.id: row})
     assert free == [runner]
     assert fleet.under_way == {}
+
+
+def test_where_no_memory_file_can_be_had_a_row_is_run_without_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, pages: int) -> int:
+        raise OSError("memory files are forbidden")
+
+    monkeypatch.setattr("forktask.supervisor.batch.memory_file", refuse)
+    runner: Any = SimpleNamespace(pid=1, identity=RUNNER, page=None, output=None)
+    fleet: Any = SimpleNamespace(learnt=0, take_spare=lambda: runner, preloaded=SimpleNamespace(can_fork=True))
+    seating = Seating(SimpleNamespace(start_method=StartMethod.FORKSERVER, max_running=1), fleet, a_supervisor().id)  # type: ignore[arg-type]
+    (charge,) = seating._charges(Order(id="", task=YearsTask.name), 3, 1)
+    assert charge.runner is runner
