@@ -117,7 +117,7 @@ class Inspection:
         self.opens_at = None if opens_in is None else clock.monotonic() + opens_in
         self.orders.more_in_table = self.sources.was_full
         self.orders.take_due(found)
-        self._has_room = len(found) < places and self.sources.was_full
+        self._has_room |= len(found) < places and self.sources.was_full
 
     def look_in_queues(self) -> None:
         """Find what is due at once, since somebody says that there is something."""
@@ -177,7 +177,7 @@ class Inspection:
             self._has_room = False
             self._find_due_guarded()
             self.orders.start_pending()
-            self._has_room = self._has_room and self.orders.free_places < before
+            self._has_room &= self.orders.free_places < before
 
     def _has_company(self, address: Address) -> bool:
         """Return True if others may run tasks here; one that was told to end still does after it has left its name."""

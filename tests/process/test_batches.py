@@ -173,17 +173,15 @@ def test_a_batch_is_one_runner_and_counts_for_each_row_under_a_limit(make_runtim
     go = tmp_path / "go"
     held = [{"n": number, "do": "hold", "path": str(go)} for number in range(4)]
     limited = zoo.TogetherTask.using(limit=Limit(running=3)).enqueue_many(held)
-    others = zoo.TogetherTask.enqueue_many(held)
     with workers(runtime) as start:
         start("--processes", "2")
-        for status in [*limited[:3], *others]:
-            wait_for(status, lambda one: one.state is State.RUNNING)
-        assert limited[3].refresh().state is State.QUEUED
-        assert len({runner_of(status).pid for status in [*limited[:3], *others]}) == 2
+        wait_message(limited[0], "held")
+        others = zoo.TogetherTask.enqueue_many(held)
+        wait_message(others[0], "held")
+        assert [status.refresh().state for status in limited] == [State.RUNNING] * 3 + [State.QUEUED]
+        assert {status.refresh().state for status in others} == {State.RUNNING}
         go.touch()
-        sizes = [ended(status).result["of"] for status in [*limited, *others]]
-    assert sorted(sizes) == [1, 2, 2, 5, 5, 5, 5, 5]
-    assert sizes[3] == 1
+        assert [ended(status).result["of"] for status in [*limited, *others]] == [3, 3, 3, 1, 4, 4, 4, 4]
 
 
 def test_the_places_that_a_batch_leaves_are_taken_at_once(make_runtime: MakeRuntime, tmp_path: Path) -> None:
@@ -191,7 +189,8 @@ def test_the_places_that_a_batch_leaves_are_taken_at_once(make_runtime: MakeRunt
     go = tmp_path / "go"
     held, other = together(*[{"do": "hold", "path": str(go)}] * 3), zoo.echo.enqueue({})
     with workers(runtime) as start:
-        start("--processes", "2", FORKTASK_APP="tests.zoo_apps.rare:")  # looks once an hour by itself
+        # It looks once an hour by itself.
+        start("--processes", "2", "--sleep", "3600", FORKTASK_APP="tests.zoo_apps.rare:")
         assert ended(other).result == {}
         assert {status.refresh().state for status in held} == {State.RUNNING}
         go.touch()
