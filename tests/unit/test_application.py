@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import shutil
 import socket
@@ -12,53 +11,45 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.fresh import ZOO, Fresh, environment
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
-ZOO = ROOT / "tests" / "zoo_apps"
 BIN = Path(sys.executable).parent
 
 
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ZOO))), **more}
-
-
-def run(*command: str, folder: Path = ZOO, **more: str) -> subprocess.CompletedProcess[str]:
+def run(*command: str, folder: Path = ZOO) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=folder, env=environment(**more), capture_output=True, text=True, check=False, timeout=60
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=60
     )
 
 
-def reports(*command: str, folder: Path = ZOO, **more: str) -> list[dict[str, Any]]:
-    done = run(*command, folder=folder, **more)
+def reports(*command: str, folder: Path = ZOO) -> list[dict[str, Any]]:
+    return told(run(*command, folder=folder))
+
+
+def told(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def loaded(report: dict[str, Any]) -> dict[str, Any]:
+def loaded(interpreters: Fresh, report: dict[str, Any]) -> dict[str, Any]:
     """Return what an interpreter finds that knows nothing but the reference and `sys.path`."""
-    program = "import sys; sys.path[:] = {path!r}; import zoo_report; print(zoo_report.load({reference!r}))"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program.format(**report)],
-        cwd=report["folder"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    folder = Path(report["folder"])
+    done = interpreters.run(ZOO / "loading.py", report["reference"], folder=folder, path=report["path"])
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def assert_same(report: dict[str, Any], reference: str) -> None:
+def assert_same(interpreters: Fresh, report: dict[str, Any], reference: str) -> None:
     assert report["reference"] == reference
-    assert loaded(report) == {"routes": report["routes"], "tasks": report["tasks"]}
+    assert loaded(interpreters, report) == {"routes": report["routes"], "tasks": report["tasks"]}
 
 
 PYTHON = sys.executable
@@ -72,7 +63,7 @@ PROGRAMS = {
     "a factory called under the guard": ([PYTHON, "guarded.py"], "guarded:create_app()"),
     "a factory with an argument": ([PYTHON, "guarded.py", "other"], "guarded:create_app('other')"),
     "a factory called by main()": ([PYTHON, "guarded.py", "main"], "guarded:create_app()"),
-    "flask, attribute": (["flask", "--app", "single", "where"], "single:app"),
+    "flask, attribute": ([str(BIN / "flask"), "--app", "single", "where"], "single:app"),
     "flask, file": (["flask", "--app", "shop/nested/site.py", "where"], "shop.nested.site:site"),
     "flask, factory by itself": (["flask", "--app", "shop", "where"], "shop:create_app()"),
     "flask, factory": (["flask", "--app", "shop:create_app", "where"], "shop:create_app()"),
@@ -98,70 +89,68 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("how", PROGRAMS)
-def test_another_interpreter_imports_the_application_of_a_program(how: str) -> None:
+def test_another_interpreter_imports_the_application_of_a_program(interpreters: Fresh, how: str) -> None:
     (name, *arguments), reference = PROGRAMS[how]
-    command = str(BIN / name) if name == "flask" else name
-    (report,) = reports(command, *arguments)
-    assert_same(report, reference)
+    run_it = partial(interpreters.run, BIN / "flask", folder=ZOO) if name == "flask" else partial(run, name)
+    (report,) = told(run_it(*arguments))
+    assert_same(interpreters, report, reference)
 
 
-def test_two_applications_of_one_module_have_two_names() -> None:
+def test_two_applications_of_one_module_have_two_names(interpreters: Fresh) -> None:
     public, admin = reports(PYTHON, "pair.py")
-    assert_same(public, "pair:public")
-    assert_same(admin, "pair:admin")
+    assert_same(interpreters, public, "pair:public")
+    assert_same(interpreters, admin, "pair:admin")
 
 
-def test_flask_app_from_the_environment_is_found() -> None:
-    (report,) = reports(str(BIN / "flask"), "where", FLASK_APP="objects:create_app")
-    assert_same(report, "objects:create_app()")
+def test_flask_app_from_the_environment_is_found(interpreters: Fresh) -> None:
+    (report,) = told(interpreters.run(BIN / "flask", "where", folder=ZOO, FLASK_APP="objects:create_app"))
+    assert_same(interpreters, report, "objects:create_app()")
 
 
-def test_a_file_that_is_no_identifier_is_imported(tmp_path: Path) -> None:
+def test_a_file_that_is_no_identifier_is_imported(interpreters: Fresh, tmp_path: Path) -> None:
     script = tmp_path / "my-app.py"
     shutil.copy(ZOO / "single.py", script)
     (report,) = reports(PYTHON, "my-app.py", folder=tmp_path)
     assert report["tasks"] == ["my-app.single_task"]
-    assert_same(report, "my-app:app")
+    assert_same(interpreters, report, "my-app:app")
 
 
 @pytest.mark.parametrize("name", ["my-app.py", "single.py", "my.app.py", "program"])
-def test_a_file_that_is_not_on_the_path_is_imported_by_its_own_path(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_not_on_the_path_is_imported_by_its_own_path(
+    interpreters: Fresh, tmp_path: Path, name: str
+) -> None:
     script = tmp_path / name
     shutil.copy(ZOO / "single.py", script)
     (report,) = reports(PYTHON, "-P", str(script))
-    assert_same(report, f"file:{script}:app")
+    assert_same(interpreters, report, f"file:{script}:app")
 
 
-def test_a_script_that_a_tracer_runs_is_imported_by_its_module(tmp_path: Path) -> None:
+def test_a_script_that_a_tracer_runs_is_imported_by_its_module(interpreters: Fresh, tmp_path: Path) -> None:
     tracer = "from importlib.machinery import ModuleSpec\n__spec__ = ModuleSpec('__main__', None, origin=__file__)\n"
     source = (ZOO / "single.py").read_text().replace("from __future__ import annotations", tracer)
     (tmp_path / "traced.py").write_text(source)
     (report,) = reports(PYTHON, "traced.py", folder=tmp_path)
     assert report["reference"] == "traced:app"
-    assert loaded(report)["routes"] == report["routes"]
+    assert loaded(interpreters, report)["routes"] == report["routes"]
 
 
-def test_a_file_that_uwsgi_loaded_is_imported_by_its_module(tmp_path: Path) -> None:
-    program = (
-        "import sys; from importlib.machinery import SourceFileLoader as L; from importlib.util import *;"
-        "s = spec_from_loader(n := 'uwsgi_file_' + sys.argv[1].replace('/', '_'), L(n, sys.argv[1]));"
-        "m = sys.modules[n] = module_from_spec(s); s.loader.exec_module(m); print(m.report(m.app))"
-    )
-    (report,) = reports(PYTHON, "-c", program, str(ZOO / "single.py"))
-    assert_same(report, "single:app")
+def test_a_file_that_uwsgi_loaded_is_imported_by_its_module(interpreters: Fresh, tmp_path: Path) -> None:
+    (report,) = told(interpreters.run(ZOO / "as_uwsgi.py", str(ZOO / "single.py"), folder=ZOO))
+    assert_same(interpreters, report, "single:app")
     script = tmp_path / "shop_site.wsgi"
     shutil.copy(ZOO / "single.py", script)
-    (report,) = reports(PYTHON, "-c", program, str(script))
-    assert_same(report, f"file:{script}:app")
+    (report,) = told(interpreters.run(ZOO / "as_uwsgi.py", str(script), folder=ZOO))
+    assert_same(interpreters, report, f"file:{script}:app")
 
 
-def test_what_cannot_be_named_says_how_to_name_it() -> None:
-    for script in ("alone.py", "objects.py"):
-        done = run(PYTHON, script)
-        assert done.returncode != 0
-        assert "ApplicationNotFoundError" in done.stderr
-        assert "set FORKTASK_APP" in done.stderr
-    assert "it is in __main__.app, but importing that module does not make it" in run(PYTHON, "alone.py").stderr
+@pytest.mark.parametrize("script", ["alone.py", "objects.py"])
+def test_what_cannot_be_named_says_how_to_name_it(interpreters: Fresh, script: str) -> None:
+    done = interpreters.run(ZOO / script, folder=ZOO)
+    assert done.returncode != 0
+    assert "ApplicationNotFoundError" in done.stderr
+    assert "set FORKTASK_APP" in done.stderr
+    if script == "alone.py":
+        assert "it is in __main__.app, but importing that module does not make it" in done.stderr
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -208,12 +197,14 @@ def server(log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
         ("shop.nested.site:site", "shop.nested.site:site"),
     ],
 )
-def test_another_interpreter_imports_what_gunicorn_serves(tmp_path: Path, served: str, reference: str) -> None:
+def test_another_interpreter_imports_what_gunicorn_serves(
+    interpreters: Fresh, tmp_path: Path, served: str, reference: str
+) -> None:
     path, log = tmp_path / "socket", tmp_path / "log"
     with server(log, str(BIN / "gunicorn"), "--threads", "2", "--bind", f"unix:{path}", served):
         wait_until(lambda: "Booting worker" in log.read_text(), timeout=30, what="gunicorn")
         report = ask(UnixConnection(path))
-    assert_same(report, reference)
+    assert_same(interpreters, report, reference)
 
 
 @pytest.mark.parametrize(
@@ -224,10 +215,10 @@ def test_another_interpreter_imports_what_gunicorn_serves(tmp_path: Path, served
     ],
 )
 def test_another_interpreter_imports_what_the_development_server_serves(
-    tmp_path: Path, command: list[str], reference: str
+    interpreters: Fresh, tmp_path: Path, command: list[str], reference: str
 ) -> None:
     log = tmp_path / "log"
     with server(log, *command):
         ports = wait_until(lambda: re.findall(r"http://127\.0\.0\.1:(\d+)", log.read_text()), 30, "flask run")
         report = ask(http.client.HTTPConnection("127.0.0.1", int(ports[0]), timeout=10))
-    assert_same(report, reference)
+    assert_same(interpreters, report, reference)
