@@ -13,6 +13,8 @@ from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
 KINDS = ("sqlite", "postgresql", "mariadb")
+BOTH = KINDS[:2]
+"""A file and a server."""
 
 SERVERS = {
     "postgresql": os.environ.get("TEST_POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"),

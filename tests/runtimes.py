@@ -20,7 +20,7 @@ from forktask.rows import SupervisorRow
 from forktask.runtime import Runtime
 from forktask.status import TaskStatus
 from forktask.store import Store
-from tests.databases import KINDS, database_url
+from tests.databases import BOTH, KINDS, database_url
 from tests.marks import marked
 from tests.waiting import wait_until
 
@@ -132,6 +132,13 @@ def make_runtime_each(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
         yield make
 
 
+@pytest.fixture(params=BOTH)
+def make_runtime_both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeRuntime]:
+    """Give what makes runtimes on a file and on a server, for what takes a start or more and is not about SQL."""
+    with database_url(request.param, tmp_path) as url, runtimes(url, tmp_path) as make:
+        yield make
+
+
 @pytest.fixture
 def own_runtime(make_runtime: MakeRuntime) -> Runtime:
     """Give a runtime of this test alone, on SQLite; it is the current one."""
@@ -142,6 +149,12 @@ def own_runtime(make_runtime: MakeRuntime) -> Runtime:
 def own_runtime_each(make_runtime_each: MakeRuntime) -> Runtime:
     """Give a runtime of this test alone, on each kind of database in turn; it is the current one."""
     return make_runtime_each()
+
+
+@pytest.fixture
+def own_runtime_both(make_runtime_both: MakeRuntime) -> Runtime:
+    """Give a runtime of this test alone, on a file and on a server in turn; it is the current one."""
+    return make_runtime_both()
 
 
 @pytest.fixture(scope="module")
@@ -283,16 +296,3 @@ def ended(status: TaskStatus) -> TaskStatus:
 def gone(identity: Identity) -> None:
     """Return once that process runs no more."""
     wait_until(lambda: not process.is_alive(identity), PATIENCE, f"the end of pid {identity.pid}")
-
-
-def complaints(runtime: Runtime) -> int:
-    """Return how often the supervisors of a runtime directory have found the database away."""
-    logs = Path(runtime.settings.runtime_dir).glob("*.log")
-    return sum(path.read_text().count(" database: ") for path in logs)
-
-
-def wait_for_complaints(runtime: Runtime, count: int, before: int | None = None) -> None:
-    """Return once there are so many more complaints than before, by default: than now."""
-    known = complaints(runtime) if before is None else before
-    what = f"{count} complaints in the supervisor's log"
-    wait_until(lambda: complaints(runtime) >= known + count, PATIENCE, what)

@@ -20,19 +20,18 @@ from forktask.states import Cause, State
 from forktask.store import Store
 from tests import zoo
 from tests.databases import database_url
+from tests.faults.complaints import complaints, wait_for_complaints
 from tests.faults.switch import Switch
 from tests.faults.truth import DONE, nothing_else_touched, tells
 from tests.runtimes import (
     PATIENCE,
     MakeRuntime,
-    complaints,
     ended,
     gone,
     runner_of,
     runtimes,
     the_supervisor,
     wait_for,
-    wait_for_complaints,
     wait_message,
 )
 from tests.waiting import wait_until
@@ -86,10 +85,23 @@ class Line:
         return self.row(given)
 
 
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[Line]:
+    """Give a PostgreSQL database behind a switch."""
+    with line_to("postgresql", tmp_path) as line:
+        yield line
+
+
 @pytest.fixture(params=["postgresql", "mariadb"])
-def line(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Line]:
-    """Give a database behind a switch."""
-    with database_url(request.param, tmp_path) as url:
+def line_each(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Line]:
+    """Give a database behind a switch, on each kind of server in turn."""
+    with line_to(request.param, tmp_path) as line:
+        yield line
+
+
+@contextlib.contextmanager
+def line_to(kind: str, tmp_path: Path) -> Iterator[Line]:
+    with database_url(kind, tmp_path) as url:
         parsed = make_url(url)
         with Switch(parsed.host or "", parsed.port or 0) as switch:
             through = parsed.set(host="127.0.0.1", port=switch.port).render_as_string(hide_password=False)
@@ -181,23 +193,25 @@ def test_a_pause_is_in_the_row_although_the_database_was_locked_when_it_was_made
     assert ended(status).state is State.COMPLETED
 
 
-def test_what_runs_and_ends_while_the_server_is_unreachable_is_written_when_it_is_back(line: Line, go: Path) -> None:
+def test_what_runs_and_ends_while_the_server_is_unreachable_is_written_when_it_is_back(
+    line_each: Line, go: Path
+) -> None:
     ends, goes_on = zoo.speak.initiate({"path": str(go)}), zoo.tick.initiate({"path": f"{go}.2"})
     wait_message(goes_on, "ticking")
-    runners, supervisor = [runner_of(ends), runner_of(goes_on)], the_supervisor(line.store)
-    line.switch.off()
+    runners, supervisor = [runner_of(ends), runner_of(goes_on)], the_supervisor(line_each.store)
+    line_each.switch.off()
     go.touch()
     gone(runners[0])
-    wait_for_complaints(line.runtime, 3)
+    wait_for_complaints(line_each.runtime, 3)
     assert process.is_alive(runners[1])
-    assert line.row(ends.row).state is State.RUNNING
-    line.switch.on()
-    assert line.end(ends.row).state is State.COMPLETED
-    assert "seven" in "".join(row.text for row in line.store.log(ends.id))
-    assert line.row(goes_on.row).state is State.RUNNING
+    assert line_each.row(ends.row).state is State.RUNNING
+    line_each.switch.on()
+    assert line_each.end(ends.row).state is State.COMPLETED
+    assert "seven" in "".join(row.text for row in line_each.store.log(ends.id))
+    assert line_each.row(goes_on.row).state is State.RUNNING
     Path(f"{go}.2").touch()
-    assert line.end(goes_on.row).state is State.COMPLETED
-    assert the_supervisor(line.store) == supervisor
+    assert line_each.end(goes_on.row).state is State.COMPLETED
+    assert the_supervisor(line_each.store) == supervisor
 
 
 def test_a_timeout_is_kept_to_while_the_server_is_unreachable(line: Line) -> None:
@@ -250,18 +264,18 @@ def test_a_supervisor_told_to_end_while_the_server_is_unreachable_writes_what_be
 
 
 @pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "is lost"])
-def test_an_end_is_written_once_though_the_line_breaks_at_its_commit(line: Line, go: Path, arrives: bool) -> None:
+def test_an_end_is_written_once_though_the_line_breaks_at_its_commit(line_each: Line, go: Path, arrives: bool) -> None:
     status = zoo.speak.initiate({"path": str(go)})
     wait_for(status, lambda one: one.state is State.RUNNING)
-    wait_until(lambda: "six" in "".join(row.text for row in line.store.log(status.id)), PATIENCE, "its output")
-    before = complaints(line.runtime)  # it complains but once, and may have done so before we look again
-    with line.switch.broken_at(b"COMMIT", arrives=arrives):
+    wait_until(lambda: "six" in "".join(row.text for row in line_each.store.log(status.id)), PATIENCE, "its output")
+    before = complaints(line_each.runtime)  # it complains but once, and may have done so before we look again
+    with line_each.switch.broken_at(b"COMMIT", arrives=arrives):
         go.touch()
-        wait_for_complaints(line.runtime, 1, before)
-    assert line.end(status.row).state is State.COMPLETED
-    (attempt,) = line.store.attempts(status.id)
+        wait_for_complaints(line_each.runtime, 1, before)
+    assert line_each.end(status.row).state is State.COMPLETED
+    (attempt,) = line_each.store.attempts(status.id)
     assert (attempt.state, attempt.exit_code) == (State.COMPLETED, 0)
-    assert "".join(row.text for row in line.store.log(status.id)).count("seven") == 1
+    assert "".join(row.text for row in line_each.store.log(status.id)).count("seven") == 1
 
 
 def test_many_tasks_survive_a_flickering_line(line: Line) -> None:

@@ -15,6 +15,7 @@ from forktask.states import State
 from tests import zoo
 from tests.databases import order
 from tests.faults import harm
+from tests.faults.complaints import wait_for_complaints
 from tests.faults.server import USER, OwnServer, filled, own_server, small_disk
 from tests.faults.truth import DONE, nothing_else_touched, tells
 from tests.runtimes import (
@@ -24,7 +25,6 @@ from tests.runtimes import (
     runner_of,
     runtimes,
     the_supervisor,
-    wait_for_complaints,
     wait_message,
 )
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,8 @@ from forktask.runtime import Runtime
 from forktask.states import State
 from forktask.store import Store
 from tests import zoo
-from tests.process.working import environment, workers
+from tests.process.commands import run
+from tests.process.working import workers
 from tests.runtimes import PATIENCE, MakeRuntime, ended, wait_message
 from tests.waiting import wait_until
 
@@ -24,22 +23,20 @@ def left_each(make_runtime_each: MakeRuntime) -> Runtime:
     return make_runtime_each(start_method="inline")
 
 
-def run(runtime: Runtime, *arguments: str, code: int = 0) -> str:
-    """Run a command; return what it printed."""
-    command = [sys.executable, "-m", "forktask", *arguments]
-    done = subprocess.run(command, env=environment(runtime), capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture
+def left_both(make_runtime_both: MakeRuntime) -> Runtime:
+    """As `left_each`, on a file and on a server."""
+    return make_runtime_both(start_method="inline")
 
 
-def test_workers_are_stopped_and_resumed_and_say_that_they_obey(left_each: Runtime, tmp_path: Path) -> None:
+def test_workers_are_stopped_and_resumed_and_say_that_they_obey(left_both: Runtime, tmp_path: Path) -> None:
     go = tmp_path / "go"
-    with workers(left_each) as start:
+    with workers(left_both) as start:
         start("-q", "mail")
         start()
         running = zoo.wait.enqueue({"path": str(go)})
         wait_message(running, "waiting")
-        told = run(left_each, "stop-workers")
+        told = run(left_both, "stop-workers")
         assert told.count("stopped") == 2
         assert "mail" in told
         later = zoo.nothing.enqueue()
@@ -47,17 +44,18 @@ def test_workers_are_stopped_and_resumed_and_say_that_they_obey(left_each: Runti
         assert later.refresh().state is State.QUEUED
         go.touch()
         wait_until(lambda: running.refresh().state is State.COMPLETED, PATIENCE, "the end of what ran")
-        assert "all workers are told to take nothing" in run(left_each, "queues")
-        assert run(left_each, "resume-workers").count("takes tasks") == 2
+        assert "all workers are told to take nothing" in run(left_both, "queues")
+        assert run(left_both, "resume-workers").count("takes tasks") == 2
         wait_until(lambda: later.refresh().state is State.COMPLETED, PATIENCE, "the end of what waited")
 
 
-def test_a_worker_that_does_not_answer_is_named(left_each: Runtime) -> None:
-    with workers(left_each) as start:
+def test_a_worker_that_does_not_answer_is_named(make_runtime: MakeRuntime) -> None:
+    left = make_runtime(start_method="inline")
+    with workers(left) as start:
         worker = start()
         worker.send_signal(19)
         try:
-            assert "no answer" in run(left_each, "stop-workers", "--wait", "0.1", code=4)
+            assert "no answer" in run(left, "stop-workers", "--wait", "0.1", code=4)
         finally:
             worker.send_signal(18)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +18,8 @@ from forktask.runtime import Runtime
 from forktask.states import State
 from forktask.status import TaskStatus
 from tests import zoo
-from tests.process.working import StartWorker, environment, log_of, workers
+from tests.process.commands import environment, forked
+from tests.process.working import StartWorker, log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, ended, wait_message
 from tests.waiting import wait_until
 
@@ -90,19 +89,15 @@ def test_told_three_times_it_leaves_though_the_database_takes_no_end(left: Runti
     assert f"not written: id={running.id}" in log_of(left)
 
 
-ORDER = """
-import json, os, sys
-sys.path[0] = os.getcwd()  # as `python -m` has it
-from tests import zoo
-print(zoo.PrivateTask.initiate(json.loads(sys.argv[1])).id)
-"""
-
-
 def handed_over(runtime: Runtime, settings: dict[str, Any]) -> TaskStatus:
     """Order a task with private arguments in the environment of the worker, which is a part of the address."""
-    command = [sys.executable, "-c", ORDER, json.dumps(settings)]
-    done = subprocess.run(command, env=environment(runtime), capture_output=True, text=True, check=True)
-    return TaskStatus.get(done.stdout.strip())
+
+    def order() -> None:
+        print(zoo.PrivateTask.initiate(settings).id)
+
+    with forked(order, environment(runtime), stdout=subprocess.PIPE) as process:
+        found, _ = process.communicate(timeout=PATIENCE)
+    return TaskStatus.get(found.strip())
 
 
 def test_a_worker_that_will_end_by_itself_takes_no_arguments_that_are_nowhere_else(

@@ -14,8 +14,8 @@ from forktask.runtime import Runtime
 from forktask.states import State
 from forktask.status import TaskStatus
 from tests import zoo
-from tests.process.test_queue_commands import run
-from tests.process.working import StartWorker, environment, log_of, workers
+from tests.process.commands import environment, run
+from tests.process.working import StartWorker, log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, wait_message
 from tests.waiting import wait_until
 

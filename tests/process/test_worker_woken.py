@@ -17,7 +17,7 @@ from forktask.status import TaskStatus
 from tests import zoo
 from tests.cli.examples import a_running
 from tests.databases import database_url, order
-from tests.process.test_queue_commands import run
+from tests.process.commands import run
 from tests.process.working import log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, ended, runtimes
 from tests.store.examples import an_end, inserted, read
@@ -122,8 +122,8 @@ def listeners(url: str, *, end: bool = False) -> int:
         engine.dispose()
 
 
-def test_what_has_to_wait_for_its_time_begins_though_the_worker_rests(make_runtime_each: MakeRuntime) -> None:
-    runtime = make_runtime_each()
+def test_what_has_to_wait_for_its_time_begins_though_the_worker_rests(make_runtime_both: MakeRuntime) -> None:
+    runtime = make_runtime_both()
     with workers(runtime) as start:
         start(*RESTING)
         rests(runtime)

@@ -1,34 +1,18 @@
-"""Workers for tests: `forktask worker` as an operator starts it."""
+"""Workers for tests: `forktask worker` as an operator starts it, but that its command line costs no interpreter."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from forktask.runtime import Runtime
+from tests.process.commands import command, environment, forked
 from tests.runtimes import PATIENCE
 from tests.waiting import wait_until
 
 StartWorker = Callable[..., subprocess.Popen[str]]
-
-
-def environment(runtime: Runtime) -> dict[str, str]:
-    """Return the environment of an operator who works on the database of a runtime."""
-    settings = runtime.settings
-    return {
-        **os.environ,
-        "FORKTASK_DATABASE_URL": settings.database_url,
-        "FORKTASK_RUNTIME_DIR": settings.runtime_dir,
-        "FORKTASK_APP": "tests.zoo:",
-        "FORKTASK_VERSION": "test",
-        "FORKTASK_SAMPLE_INTERVAL": "0.05",
-        "FORKTASK_HEARTBEAT_INTERVAL": "0.5",
-        "FORKTASK_STOP_TIMEOUT": "0.3",
-    }
 
 
 @contextmanager
@@ -44,8 +28,7 @@ def workers(runtime: Runtime) -> Iterator[StartWorker]:
         number = len(started)
         log = Path(settings.runtime_dir).parent / f"worker{number}.log"
         with log.open("w") as file:
-            command = [sys.executable, "-m", "forktask", "worker", *arguments]
-            process = subprocess.Popen(command, env={**env, **more}, stderr=file, stdout=file, text=True)
+            process = forked(command("worker", *arguments), {**env, **more}, stderr=file, stdout=file)
         started.append(process)
         if ready:
             wait_until(lambda: is_known(process.pid) or process.poll() is not None, PATIENCE, "a worker")
