@@ -18,10 +18,10 @@ FAULT = "TEST_FORGETFUL"
 
 @pytest.mark.parametrize("fault", ["claim", "save"])
 def test_a_row_completes_though_its_claim_or_its_end_was_not_answered(
-    make_runtime_each: MakeRuntime, monkeypatch: pytest.MonkeyPatch, fault: str
+    make_runtime_both: MakeRuntime, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setenv(FAULT, fault)
-    runtime = make_runtime_each(app="tests.zoo_apps.forgetful:")
+    runtime = make_runtime_both(app="tests.zoo_apps.forgetful:")
     for number in range(2):
         status = ended(zoo.echo.initiate({"number": number}))
         assert status.state is State.COMPLETED
@@ -32,19 +32,19 @@ def test_a_row_completes_though_its_claim_or_its_end_was_not_answered(
 
 
 def test_a_runner_that_ends_while_the_database_is_away_is_given_nothing(
-    make_runtime_each: MakeRuntime, monkeypatch: pytest.MonkeyPatch
+    make_runtime_both: MakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(FAULT, "runner")
-    make_runtime_each(app="tests.zoo_apps.forgetful:", spare_runners=0)
+    make_runtime_both(app="tests.zoo_apps.forgetful:", spare_runners=0)
     status = ended(zoo.echo.initiate({"number": 1}))
     assert (status.state, status.attempt) == (State.COMPLETED, 1)
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_claim_without_an_answer_is_not_lost_with_a_worker_that_is_told_to_end(
-    make_runtime_each: MakeRuntime, times: int
+    make_runtime_both: MakeRuntime, times: int
 ) -> None:
-    left = make_runtime_each(start_method="inline")
+    left = make_runtime_both(start_method="inline")
     status = zoo.echo.enqueue({"number": 1})
     with workers(left) as start:
         worker = start(ready=False, FORKTASK_APP="tests.zoo_apps.forgetful:", **{FAULT: "claim"})

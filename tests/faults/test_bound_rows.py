@@ -32,12 +32,12 @@ def make_older(runtime: Runtime, status: TaskStatus) -> None:
     assert (before - status.refresh().created_at).total_seconds() > LAUNCH_GRACE
 
 
-def test_an_order_is_left_to_a_supervisor_that_has_not_read_it_yet(own_runtime_each: Runtime) -> None:
+def test_an_order_is_left_to_a_supervisor_that_has_not_read_it_yet(own_runtime_both: Runtime) -> None:
     ended(zoo.nothing.initiate())
-    supervisor = the_supervisor(own_runtime_each.store)
+    supervisor = the_supervisor(own_runtime_both.store)
     assert process.send_signal(supervisor, signal.SIGSTOP)
     status = zoo.PrivateTask.initiate({})
-    make_older(own_runtime_each, status)
+    make_older(own_runtime_both, status)
     assert TaskStatus.get(status.id).state is State.QUEUED
     assert process.send_signal(supervisor, signal.SIGCONT)
     assert ended(status).result == "s3cret"
@@ -57,12 +57,12 @@ def test_an_order_is_left_to_a_supervisor_that_still_imports(make_runtime: MakeR
     assert ended(status).result == "s3cret"
 
 
-def test_an_order_that_died_with_its_supervisor_is_given_up(own_runtime_each: Runtime) -> None:
+def test_an_order_that_died_with_its_supervisor_is_given_up(own_runtime_both: Runtime) -> None:
     ended(zoo.nothing.initiate())
-    supervisor = the_supervisor(own_runtime_each.store)
+    supervisor = the_supervisor(own_runtime_both.store)
     assert process.send_signal(supervisor, signal.SIGSTOP)
     status = zoo.PrivateTask.initiate({})
-    make_older(own_runtime_each, status)
+    make_older(own_runtime_both, status)
     assert process.send_signal(supervisor, signal.SIGKILL)
     gone(supervisor)
     assert TaskStatus.get(status.id).cause is Cause.LAUNCH

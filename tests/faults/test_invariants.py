@@ -87,8 +87,8 @@ def test_invariant_2_what_says_running_has_a_live_supervisor_or_is_lost(own_runt
     assert {one.state for one in TaskStatus.find()} == {State.LOST}
 
 
-def test_invariant_3_the_end_of_an_attempt_is_written_once(own_runtime_each: Runtime, tmp_path: Path) -> None:
-    store = own_runtime_each.store
+def test_invariant_3_the_end_of_an_attempt_is_written_once(own_runtime_both: Runtime, tmp_path: Path) -> None:
+    store = own_runtime_both.store
     status = zoo.wait.initiate({"path": str(tmp_path / "go")})
     wait_message(status, "waiting")
     supervisor = the_supervisor(store)
@@ -110,8 +110,8 @@ def test_invariant_3_the_end_of_an_attempt_is_written_once(own_runtime_each: Run
     assert len(store.attempts(status.id)) == 1
 
 
-def test_invariant_3_an_old_attempt_can_write_nothing(own_runtime_each: Runtime, tmp_path: Path) -> None:
-    store = own_runtime_each.store
+def test_invariant_3_an_old_attempt_can_write_nothing(own_runtime_both: Runtime, tmp_path: Path) -> None:
+    store = own_runtime_both.store
     status = zoo.wait.initiate({"path": str(tmp_path / "go")})
     wait_message(status, "waiting")
     status.cancel()

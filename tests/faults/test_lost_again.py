@@ -39,14 +39,14 @@ def test_what_was_lost_is_run_again_if_the_task_says_so(own_runtime_each: Runtim
     assert [one.cause for one in status.attempts()] == [Cause.SUPERVISOR_GONE, None]
 
 
-def test_what_was_lost_is_run_again_whoever_finds_it(own_runtime_each: Runtime, go: Path) -> None:
+def test_what_was_lost_is_run_again_whoever_finds_it(own_runtime_both: Runtime, go: Path) -> None:
     status = zoo.LostAgainTask.initiate({"path": str(go)})
     wait_message(status, "waiting")
-    kill(the_supervisor(own_runtime_each.store))
+    kill(the_supervisor(own_runtime_both.store))
     code = "import sys; from forktask import TaskStatus; print(TaskStatus.get(sys.argv[1]).state)"
     stranger = subprocess.run(  # a process that has no task of that name
         [sys.executable, "-c", code, str(status.id)],
-        env=os.environ | {"FORKTASK_DATABASE_URL": own_runtime_each.settings.database_url},
+        env=os.environ | {"FORKTASK_DATABASE_URL": own_runtime_both.settings.database_url},
         capture_output=True,
         text=True,
         check=True,

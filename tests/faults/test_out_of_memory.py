@@ -63,9 +63,9 @@ def _removed(group: Path) -> bool:
 
 
 def test_a_kill_for_memory_is_told_as_what_it_is_and_tried_once_more(
-    runtime_each: Runtime, group: Path, tmp_path: Path
+    own_runtime_both: Runtime, group: Path, tmp_path: Path
 ) -> None:
-    with nothing_else_touched(runtime_each, tmp_path):
+    with nothing_else_touched(own_runtime_both, tmp_path):
         status = GreedyTask.initiate({"group": str(group)})
         tells(status, KILLED)
     assert [(one.cause, one.signal) for one in status.attempts()] == [(Cause.OUT_OF_MEMORY, signal.SIGKILL)] * 2

@@ -32,13 +32,13 @@ def test_an_end_that_the_database_refuses_is_written_without_what_the_task_gave(
     assert attempt.traceback and attempt.traceback.startswith("the database refused")
 
 
-def test_the_runner_of_a_row_that_somebody_deletes_is_killed(runtime_each: Runtime, tmp_path: Path) -> None:
-    with nothing_else_touched(runtime_each, tmp_path) as bystander:
+def test_the_runner_of_a_row_that_somebody_deletes_is_killed(own_runtime_both: Runtime, tmp_path: Path) -> None:
+    with nothing_else_touched(own_runtime_both, tmp_path) as bystander:
         status = zoo.wait.initiate({"path": "/nowhere"})
         wait_message(status, "waiting")
         runner = runner_of(status)
         order(
-            runtime_each.settings.database_url,
+            own_runtime_both.settings.database_url,
             f"DELETE FROM forktask_status WHERE task = '{status.task}' AND message = 'waiting' "
             f"AND runner_pid <> {bystander.pid}",
         )

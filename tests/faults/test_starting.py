@@ -23,22 +23,25 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
-STARTER = """
+STARTERS = """
 import os, sys
 from tests import zoo
-print("ready", flush=True)
+for _ in range(7):
+    if os.fork() == 0:
+        break
+os.write(1, b"ready\\n")  # in one piece, beside those of the others
 while not os.path.exists(sys.argv[1]):
     pass
 statuses = [zoo.echo.initiate({"n": n}) for n in range(3)]
 for status in statuses:
     status.wait(60)
-print([str(status.state) for status in statuses], flush=True)
+os.write(1, f"{[str(status.state) for status in statuses]}\\n".encode())
 sys.stdin.read()
 """
 
 
-def starters(runtime: Runtime, count: int, go: Path) -> list[subprocess.Popen[str]]:
-    """Start programs that wait for a file, at full speed, then all start tasks, and stay until they are told to end."""
+def starters(runtime: Runtime, go: Path) -> subprocess.Popen[str]:
+    """Start a program whose eight processes wait for a file, at full speed, then all start tasks, and stay."""
     settings = runtime.settings
     environment = {
         **os.environ,
@@ -49,27 +52,23 @@ def starters(runtime: Runtime, count: int, go: Path) -> list[subprocess.Popen[st
         "FORKTASK_VERSION": settings.version,
         "FORKTASK_IDLE_EXIT": str(settings.idle_exit),
     }
-    command = [sys.executable, "-c", STARTER, str(go)]
-    return [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
-        for _ in range(count)
-    ]
+    command = [sys.executable, "-c", STARTERS, str(go)]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    )
 
 
 def test_eight_processes_that_start_the_first_task_at_once_get_one_supervisor(
-    own_runtime_each: Runtime, tmp_path: Path
+    own_runtime_both: Runtime, tmp_path: Path
 ) -> None:
-    programs = starters(own_runtime_each, 8, tmp_path / "go")
-    for program in programs:
-        assert program.stdout is not None
-        assert program.stdout.readline() == "ready\n"
+    programs = starters(own_runtime_both, tmp_path / "go")
+    assert programs.stdout is not None
+    assert [programs.stdout.readline() for _ in range(8)] == ["ready\n"] * 8
     (tmp_path / "go").touch()
-    for program in programs:  # all stay connected: else the supervisor might leave before the last one has begun
-        assert program.stdout is not None
-        assert program.stdout.readline() == "['completed', 'completed', 'completed']\n"
-    for program in programs:
-        program.communicate(timeout=PATIENCE)
-    found = own_runtime_each.store.find(limit=100)
+    for _ in range(8):  # all stay connected: else the supervisor might leave before the last one has begun
+        assert programs.stdout.readline() == "['completed', 'completed', 'completed']\n"
+    programs.communicate(timeout=PATIENCE)
+    found = own_runtime_both.store.find(limit=100)
     assert len(found) == 24
     assert len({row.supervisor_id for row in found}) == 1
 
@@ -110,14 +109,14 @@ def test_an_order_at_the_very_moment_of_leaving_is_not_lost(make_runtime: MakeRu
         runtime.doorbell.close()
 
 
-def test_a_stale_socket_and_lock_of_a_killed_supervisor_are_taken_over(own_runtime_each: Runtime) -> None:
+def test_a_stale_socket_and_lock_of_a_killed_supervisor_are_taken_over(own_runtime_both: Runtime) -> None:
     ended(zoo.nothing.initiate())
-    first = the_supervisor(own_runtime_each.store)
+    first = the_supervisor(own_runtime_both.store)
     process.send_signal(first, signal.SIGKILL)
     gone(first)
-    assert files(own_runtime_each) == {"", ".lock", ".log"}
+    assert files(own_runtime_both) == {"", ".lock", ".log"}
     assert ended(zoo.nothing.initiate()).state is State.COMPLETED
-    assert the_supervisor(own_runtime_each.store) != first
+    assert the_supervisor(own_runtime_both.store) != first
 
 
 def test_a_supervisor_whose_directory_somebody_removed_serves_who_is_connected(own_runtime: Runtime) -> None:
@@ -187,8 +186,8 @@ def test_a_spawned_runner_that_cannot_import_fails_the_row(make_runtime: MakeRun
     assert "half a deployment" in (status.attempts()[0].traceback or "")
 
 
-def test_a_task_that_nobody_knows_waits_for_a_grace_and_then_fails(own_runtime_each: Runtime) -> None:
-    store = own_runtime_each.store
+def test_a_task_that_nobody_knows_waits_for_a_grace_and_then_fails(own_runtime_both: Runtime) -> None:
+    store = own_runtime_both.store
     row = row_of(Call(definition=registry.get("tests.zoo.nothing"), settings={}))
     old = row._replace(id=new_id(), task="zoo.vanished", created_at=row.created_at - timedelta(seconds=60))
     young = row._replace(id=new_id(), task="zoo.vanished")

@@ -96,10 +96,10 @@ def test_find_tells_lost_rows_as_lost(own_runtime: Runtime, go: Path) -> None:
     assert found.id == status.id
 
 
-def test_all_who_look_at_once_read_lost_whoever_was_first(own_runtime_each: Runtime, go: Path) -> None:
+def test_all_who_look_at_once_read_lost_whoever_was_first(own_runtime_both: Runtime, go: Path) -> None:
     status = zoo.wait.initiate({"path": str(go)})
     wait_message(status, "waiting")
-    supervisor = the_supervisor(own_runtime_each.store)
+    supervisor = the_supervisor(own_runtime_both.store)
     kill(supervisor)
     gone(supervisor)
     at_once = Barrier(8)
@@ -209,9 +209,9 @@ def stop_and_call_lost(supervisor: Identity, store: Store, status: TaskStatus) -
 
 
 def test_a_supervisor_that_was_called_lost_kills_its_runner_and_writes_nothing(
-    own_runtime_each: Runtime, go: Path
+    own_runtime_both: Runtime, go: Path
 ) -> None:
-    store = own_runtime_each.store
+    store = own_runtime_both.store
     status = zoo.wait_and_report.initiate({"path": str(go)})
     wait_for(status, lambda one: (one.done or 0) > 1)
     runner, supervisor = runner_of(status), the_supervisor(store)

@@ -39,9 +39,9 @@ def row_of(runtime: Runtime, status: TaskStatus) -> StatusRow:
 
 
 def test_a_request_for_another_page_notices_that_the_supervisor_was_killed(
-    make_runtime_each: MakeRuntime, go: Path
+    make_runtime_both: MakeRuntime, go: Path
 ) -> None:
-    runtime = make_runtime_each(max_running=1)
+    runtime = make_runtime_both(max_running=1)
     request = Lookout(runtime)
     request()
     running, waiting = zoo.wait.initiate({"path": str(go)}), zoo.nothing.initiate()

@@ -26,15 +26,15 @@ def kill(identity: Identity, number: int = signal.SIGKILL) -> None:
 
 
 def test_a_supervisor_told_to_end_lets_resumable_tasks_run_again_under_the_next(
-    own_runtime_each: Runtime, go: Path, tmp_path: Path
+    own_runtime_both: Runtime, go: Path, tmp_path: Path
 ) -> None:
     notes = tmp_path / "notes"
     status = zoo.ResumableTask.initiate({"path": str(go), "notes": str(notes)})
     wait_message(status, "waiting")
-    first = the_supervisor(own_runtime_each.store)
+    first = the_supervisor(own_runtime_both.store)
     kill(first, signal.SIGTERM)
     gone(first)
-    row = own_runtime_each.store.get(status.id)
+    row = own_runtime_both.store.get(status.id)
     assert row is not None
     assert (row.state, row.cause, row.attempt, row.max_attempts) == (State.QUEUED, Cause.INTERRUPTED, 2, 2)
     go.touch()
@@ -44,14 +44,14 @@ def test_a_supervisor_told_to_end_lets_resumable_tasks_run_again_under_the_next(
 
 
 def test_a_paused_task_stays_paused_when_its_supervisor_is_told_to_end(
-    own_runtime_each: Runtime, go: Path, tmp_path: Path
+    own_runtime_both: Runtime, go: Path, tmp_path: Path
 ) -> None:
     notes = tmp_path / "notes"
     status = zoo.ResumableTask.initiate({"path": str(go), "notes": str(notes)})
     wait_message(status, "waiting")
     status.pause()
     wait_for(status, lambda one: one.state is State.PAUSED)
-    first = the_supervisor(own_runtime_each.store)
+    first = the_supervisor(own_runtime_both.store)
     kill(first, signal.SIGTERM)
     gone(first)
     go.touch()

@@ -20,9 +20,9 @@ from tests.runtimes import MakeRuntime
 from tests.waiting import wait_until
 
 WORKERS = 3
-ROWS = 100
+ROWS = 70
 PATIENCE = 120.0
-ROWS_A_RUNNER, ROWS_A_WORKER = 4, 25
+ROWS_A_RUNNER, ROWS_A_WORKER = 3, 16
 
 
 @pytest.fixture

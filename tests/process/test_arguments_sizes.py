@@ -69,11 +69,11 @@ def test_a_file_name_that_is_no_text_arrives_byte_for_byte(site: Site) -> None:
     assert run_both(site, [name, "café".encode()]) == [State.COMPLETED, digests([name, "café".encode()], ""), [None]]
 
 
-@pytest.mark.parametrize("character", ["\x01", "é", "🦊", '"', "x"])
-def test_as_many_arguments_of_both_kinds_as_are_taken_arrive(site: Site, character: str) -> None:
-    room = SHELL_LIMIT // len(json.dumps(character, ensure_ascii=False)[1:-1].encode()) - 10
-    shell, private = [(character * room).encode()], character * room
-    assert run_both(site, shell, private) == [State.COMPLETED, digests(shell, private), [None]]
+def test_as_many_arguments_of_both_kinds_as_are_taken_arrive(site: Site) -> None:
+    for character in ("\x01", "é", "🦊", '"', "x"):
+        room = SHELL_LIMIT // len(json.dumps(character, ensure_ascii=False)[1:-1].encode()) - 10
+        shell, private = [(character * room).encode()], character * room
+        assert run_both(site, shell, private) == [State.COMPLETED, digests(shell, private), [None]], character
 
 
 def test_numbers_in_private_arguments_fill_the_message_no_more_than_they_count(site: Site) -> None:

@@ -143,8 +143,8 @@ def test_a_form_that_comes_again_finds_all_that_it_ordered(make_runtime_each: Ma
     assert (len(TaskStatus.find()), form.joined) == (3, ["what was in it"])
 
 
-def test_what_a_task_orders_is_its_child(own_runtime_each: Runtime) -> None:
-    status = ended(zoo.order_others.initiate({"url": own_runtime_each.store.url}))
+def test_what_a_task_orders_is_its_child(own_runtime_both: Runtime) -> None:
+    status = ended(zoo.order_others.initiate({"url": own_runtime_both.store.url}))
     assert status.state is State.COMPLETED, status.attempts()
     children = [TaskStatus.get(one) for one in status.result]
     assert [one.parent_id for one in children] == [status.id] * 4

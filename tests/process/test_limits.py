@@ -39,6 +39,12 @@ def left_each(make_runtime_each: MakeRuntime) -> Runtime:
 
 
 @pytest.fixture
+def left_both(make_runtime_both: MakeRuntime) -> Runtime:
+    """As `left`, on a file and on a server in turn."""
+    return make_runtime_both(start_method="inline")
+
+
+@pytest.fixture
 def start_worker(left: Runtime) -> Iterator[StartWorker]:
     with workers(left) as start:
         yield start
@@ -73,14 +79,14 @@ def test_no_more_run_at_once_than_a_limit_and_that_of_the_queue_let_through(left
         all_ended(statuses)
 
 
-def test_no_more_begin_than_a_rate_lets_through(left_each: Runtime) -> None:
-    left_each.store.limit_queue("slow", Limit(rate=4, per=1))
+def test_no_more_begin_than_a_rate_lets_through(left_both: Runtime) -> None:
+    left_both.store.limit_queue("slow", Limit(rate=4, per=1))
     begin = clock.now()
     statuses = [
         *zoo.nothing.using(limit=Limit(rate=4, per=1)).enqueue_many([{}] * 7),
         *zoo.nothing.using(queue="slow").enqueue_many([{}] * 7),
     ]
-    with workers(left_each) as start:
+    with workers(left_both) as start:
         for _ in range(2):
             start("-q", "default", "-q", "slow", ready=False)
         all_ended(statuses)
@@ -105,9 +111,9 @@ def test_a_runner_that_is_killed_frees_its_place(left: Runtime, start_worker: St
     assert held.refresh().cause is Cause.SIGNAL
 
 
-def test_a_worker_that_is_killed_frees_its_places(left_each: Runtime) -> None:
+def test_a_worker_that_is_killed_frees_its_places(left_both: Runtime) -> None:
     held, waiting = zoo.wait.using(limit=ONE).enqueue({"path": "/nowhere"}), zoo.nothing.using(limit=ONE).enqueue()
-    with workers(left_each) as start:
+    with workers(left_both) as start:
         first = start()
         wait_message(held, "waiting")
         start()
@@ -151,15 +157,15 @@ def test_what_is_initiated_waits_for_its_limit_too(runtime_each: Runtime, tmp_pa
     assert ended(second).result == {"n": 2}
 
 
-def test_thousands_that_wait_for_a_limit_hold_nobody_up(left_each: Runtime, tmp_path: Path) -> None:
+def test_thousands_that_wait_for_a_limit_hold_nobody_up(left_both: Runtime, tmp_path: Path) -> None:
     go = tmp_path / "go"
     zoo.wait.using(limit=ONE, priority=60).enqueue({"path": str(go)})
     zoo.nothing.using(limit=ONE, priority=60).enqueue_many([{}] * 3000)
     others = zoo.nothing.enqueue_many([{}] * 3)
-    with workers(left_each) as start:
+    with workers(left_both) as start:
         start("--processes", "2")
         all_ended(others)
-        assert left_each.store.queue_counts()["default"] == (3000, 1)
+        assert left_both.store.queue_counts()["default"] == (3000, 1)
         go.touch()
 
 

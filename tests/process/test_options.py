@@ -69,7 +69,7 @@ def test_a_time_without_zone_is_refused(own_runtime: Runtime) -> None:
     assert TaskStatus.find() == []
 
 
-def test_statuses_are_found_by_state_task_and_owner(own_runtime_each: Runtime) -> None:
+def test_statuses_are_found_by_state_task_and_owner(own_runtime: Runtime) -> None:
     done, failed = zoo.nothing.initiate(owner="7"), zoo.fail.initiate(owner="8")
     for status in (done, failed):
         ended(status)

@@ -67,12 +67,12 @@ def until_it_looked(runtime: Runtime) -> None:
 
 
 def test_a_row_waits_for_a_place_of_its_own_application(
-    make_runtime_each: MakeRuntime, go: Path, tmp_path: Path
+    make_runtime_both: MakeRuntime, go: Path, tmp_path: Path
 ) -> None:
-    shop = make_runtime_each(app=application(tmp_path, "shop"), max_running=1, heartbeat_interval=1.2)
+    shop = make_runtime_both(app=application(tmp_path, "shop"), max_running=1, heartbeat_interval=1.2)
     wait_message(zoo.wait.initiate({"path": str(go)}), "waiting")
     row = whose(shop, created_at=clock.after(-LAUNCH_GRACE - 5))
-    blog = make_runtime_each(app=application(tmp_path, "blog"), max_running=9, heartbeat_interval=1.2)
+    blog = make_runtime_both(app=application(tmp_path, "blog"), max_running=9, heartbeat_interval=1.2)
     ended(zoo.nothing.initiate())
     until_it_looked(blog)
     assert TaskStatus.get(row.id).state is State.QUEUED
@@ -125,15 +125,15 @@ def test_a_row_whose_application_is_gone_is_started_by_another_after_a_grace(
 
 
 def test_a_row_that_waits_under_the_old_version_is_started_by_the_new_one(
-    make_runtime_each: MakeRuntime, go: Path, tmp_path: Path
+    make_runtime_both: MakeRuntime, go: Path, tmp_path: Path
 ) -> None:
-    old = make_runtime_each(app=application(tmp_path, "shop"), max_running=1)
+    old = make_runtime_both(app=application(tmp_path, "shop"), max_running=1)
     first = zoo.wait.initiate({"path": str(go)})
     wait_message(first, "waiting")
     row = whose(old)
     application(tmp_path, "shop")
     Path(tmp_path, "shop.py").write_text(Path(tmp_path, "shop.py").read_text().replace("return 'shop'", "return 'new'"))
-    new = make_runtime_each(app=f"file:{tmp_path / 'shop.py'}:", max_running=2, version="next")
+    new = make_runtime_both(app=f"file:{tmp_path / 'shop.py'}:", max_running=2, version="next")
     ended(zoo.nothing.initiate())
 
     def is_done() -> bool:
@@ -147,8 +147,8 @@ def test_a_row_that_waits_under_the_old_version_is_started_by_the_new_one(
     assert ended(first).state is State.COMPLETED
 
 
-def test_two_supervisors_never_take_the_same_place(make_runtime_each: MakeRuntime, go: Path, tmp_path: Path) -> None:
-    shops = [make_runtime_each(app=application(tmp_path, name), max_running=2) for name in ("shop", "blog")]
+def test_two_supervisors_never_take_the_same_place(make_runtime_both: MakeRuntime, go: Path, tmp_path: Path) -> None:
+    shops = [make_runtime_both(app=application(tmp_path, name), max_running=2) for name in ("shop", "blog")]
     for runtime in shops:
         runtime.wait(runtime.initiate(a_call("nothing")).id, PATIENCE)
     store = shops[0].store

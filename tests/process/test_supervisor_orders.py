@@ -47,8 +47,8 @@ def is_over(pid: int) -> bool:
     return state_in_kernel(pid) in ("gone", *process.GONE)
 
 
-def test_cancel_is_heard_at_the_next_report_and_finally_blocks_run(make_runtime_each: MakeRuntime, go: Path) -> None:
-    make_runtime_each(stop_timeout=60)
+def test_cancel_is_heard_at_the_next_report_and_finally_blocks_run(make_runtime: MakeRuntime, go: Path) -> None:
+    make_runtime(stop_timeout=60)
     status = zoo.clean_up.initiate({"notes": str(go), "reports": True, "deaf": True})
     wait_for(status, lambda one: one.percent == 2)
     cancelled(status.cancel())
@@ -96,8 +96,8 @@ def test_cancel_of_a_final_status_is_refused_but_a_second_cancel_is_not(runtime:
     assert done.refresh().state is State.COMPLETED
 
 
-def test_cancel_of_what_waits_ends_it_at_once(make_runtime_each: MakeRuntime, go: Path) -> None:
-    make_runtime_each(max_running=1)
+def test_cancel_of_what_waits_ends_it_at_once(make_runtime_both: MakeRuntime, go: Path) -> None:
+    make_runtime_both(max_running=1)
     first = zoo.wait.initiate({"path": str(go)})
     wait_message(first, "waiting")
     second, third = (zoo.note_start.initiate({"path": f"{go}.started", "n": n}) for n in (2, 3))
@@ -222,8 +222,8 @@ def test_kill_of_a_paused_runner_is_told(runtime: Runtime, go: Path) -> None:
     assert (status.state, status.cause) == (State.FAILED, Cause.SIGNAL)
 
 
-def test_what_is_paused_before_it_starts_waits_until_resumed(make_runtime_each: MakeRuntime, go: Path) -> None:
-    make_runtime_each(max_running=1)
+def test_what_is_paused_before_it_starts_waits_until_resumed(make_runtime_both: MakeRuntime, go: Path) -> None:
+    make_runtime_both(max_running=1)
     first = zoo.wait.initiate({"path": str(go)})
     wait_message(first, "waiting")
     second, third = (zoo.note_start.initiate({"path": f"{go}.started", "n": n}) for n in (2, 3))

@@ -109,8 +109,8 @@ def test_a_child_that_writes_at_the_same_time_breaks_no_record(runtime: Runtime)
     assert set(plain) == {"y", "\n"}
 
 
-def test_what_exceeds_the_limit_is_dropped_and_counted(make_runtime_each: MakeRuntime) -> None:
-    make_runtime_each(log_limit=10_000)
+def test_what_exceeds_the_limit_is_dropped_and_counted(make_runtime: MakeRuntime) -> None:
+    make_runtime(log_limit=10_000)
     status = completed(zoo.flood.initiate({"size": 1_000_000}))
     assert len(text_of(status)) == 10_000
     assert status.attempts()[0].log_dropped == 990_000
@@ -125,16 +125,16 @@ def test_a_record_that_the_limit_cuts_is_dropped_whole(make_runtime: MakeRuntime
     assert status.attempts()[0].log_dropped > 0
 
 
-def test_a_flood_of_output_neither_stops_nor_swells_the_supervisor(own_runtime_each: Runtime) -> None:
+def test_a_flood_of_output_neither_stops_nor_swells_the_supervisor(own_runtime: Runtime) -> None:
     completed(zoo.nothing.initiate())
-    supervisor = psutil.Process(the_supervisor(own_runtime_each.store).pid)
+    supervisor = psutil.Process(the_supervisor(own_runtime.store).pid)
     before = supervisor.memory_info().rss
     status = zoo.flood.initiate({"size": 100_000_000})
     other = completed(zoo.echo.initiate({"beside": "the flood"}))
     assert other.result == {"beside": "the flood"}
     completed(status)
-    assert len(text_of(status)) == own_runtime_each.settings.log_limit
-    assert status.attempts()[0].log_dropped == 100_000_000 - own_runtime_each.settings.log_limit
+    assert len(text_of(status)) == own_runtime.settings.log_limit
+    assert status.attempts()[0].log_dropped == 100_000_000 - own_runtime.settings.log_limit
     assert supervisor.memory_info().rss - before < 30_000_000
 
 

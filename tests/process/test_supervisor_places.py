@@ -51,8 +51,8 @@ def test_ten_thousand_orders_are_ten_thousand_rows_and_never_more_processes_than
     runtime.store.drop_tables()
 
 
-def test_a_host_is_full_while_all_places_are_taken(make_runtime_each: MakeRuntime, tmp_path: Path) -> None:
-    runtime = make_runtime_each(max_running=1)
+def test_a_host_is_full_while_all_places_are_taken(make_runtime_both: MakeRuntime, tmp_path: Path) -> None:
+    runtime = make_runtime_both(max_running=1)
     full = [runtime.is_full]
     status = zoo.wait.initiate({"path": str(tmp_path / "go")})
     wait_message(status, "waiting")
@@ -62,8 +62,8 @@ def test_a_host_is_full_while_all_places_are_taken(make_runtime_each: MakeRuntim
     assert [*full, runtime.is_full] == [False, True, False]
 
 
-def test_all_orders_above_the_limit_run_in_the_order_they_came(make_runtime_each: MakeRuntime, tmp_path: Path) -> None:
-    runtime = make_runtime_each(max_running=1)
+def test_all_orders_above_the_limit_run_in_the_order_they_came(make_runtime_both: MakeRuntime, tmp_path: Path) -> None:
+    runtime = make_runtime_both(max_running=1)
     notes, go = tmp_path / "notes", tmp_path / "go"
     first = zoo.wait.initiate({"path": str(go)})
     wait_message(first, "waiting")
@@ -97,13 +97,13 @@ def test_who_comes_as_a_place_is_freed_does_not_overtake_those_who_wait(
     assert notes.read_text().split() == ["0", "1", "2", "3"]
 
 
-def test_the_limit_holds_for_all_supervisors_of_a_host(make_runtime_each: MakeRuntime, tmp_path: Path) -> None:
+def test_the_limit_holds_for_all_supervisors_of_a_host(make_runtime_both: MakeRuntime, tmp_path: Path) -> None:
     go = tmp_path / "go"
-    make_runtime_each(max_running=2)
+    make_runtime_both(max_running=2)
     old = [zoo.wait.initiate({"path": str(go)}) for _ in range(2)]
     for status in old:
         wait_message(status, "waiting")
-    newer = make_runtime_each(max_running=2, version="next")
+    newer = make_runtime_both(max_running=2, version="next")
     new = zoo.wait.initiate({"path": "/"})
     store = newer.store
 

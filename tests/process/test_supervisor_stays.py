@@ -30,11 +30,11 @@ def test_a_supervisor_leaves_when_idle(own_runtime: Runtime) -> None:
     gone(supervisor)
 
 
-def test_a_supervisor_stays_for_an_attempt_that_comes_after_its_idle_time(own_runtime_each: Runtime) -> None:
-    store = own_runtime_each.store
+def test_a_supervisor_stays_for_an_attempt_that_comes_after_its_idle_time(own_runtime_both: Runtime) -> None:
+    store = own_runtime_both.store
     status = LaterTask.initiate()
     wait_for(status, lambda one: one.attempt == 2)
-    own_runtime_each.doorbell.close()
+    own_runtime_both.doorbell.close()
     # Nobody looks through the runtime, which would ring for a row that waits.
     wait_until(lambda: getattr(store.get(status.id), "state", None) is State.COMPLETED, PATIENCE, "the second attempt")
 

@@ -86,14 +86,15 @@ def test_an_exception_costs_no_runner(left: Runtime, start_worker: StartWorker) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_crash_costs_the_task_that_ran_alone(left_each: Runtime, tmp_path: Path, number: int) -> None:
+def test_a_crash_costs_the_task_that_ran_alone(
+    left: Runtime, start_worker: StartWorker, tmp_path: Path, number: int
+) -> None:
     path = tmp_path / "journal"
     first = noting(path, 20)
     dying = zoo.kill_itself.enqueue({"number": int(number)})
     more = zoo.note_start.enqueue_many([{"path": str(path), "n": n} for n in range(20, 60)])
-    with workers(left_each) as start:
-        drained(start, **QUICK)
-    assert gave_back(left_each)
+    drained(start_worker, **QUICK)
+    assert gave_back(left)
     assert dying.refresh().state is State.FAILED
     assert (dying.cause, dying.row.percent) == (Cause.SIGNAL, 30)
     (attempt,) = dying.attempts()
@@ -130,16 +131,15 @@ def test_a_timeout_costs_one_task(left: Runtime, start_worker: StartWorker, tmp_
 
 
 @pytest.mark.parametrize("task", [zoo.wait, zoo.wait_and_report, zoo.stubborn])
-def test_a_cancel_ends_one_task(left_each: Runtime, tmp_path: Path, task: Any) -> None:
+def test_a_cancel_ends_one_task(left: Runtime, start_worker: StartWorker, tmp_path: Path, task: Any) -> None:
     first, running, more = noting(tmp_path / "a", 5), task.enqueue({"path": "/nowhere"}), noting(tmp_path / "b", 5)
-    with workers(left_each) as start:
-        worker = start(*KEEP, **QUICK)
-        wait_for(running, lambda one: one.message)
-        running.cancel()
-        wait_until(lambda: all(status.refresh().is_final for status in [running, *more]), PATIENCE, "all ends")
-        worker.terminate()
-        worker.wait(PATIENCE)
-    assert gave_back(left_each)
+    worker = start_worker(*KEEP, **QUICK)
+    wait_for(running, lambda one: one.message)
+    running.cancel()
+    wait_until(lambda: all(status.refresh().is_final for status in [running, *more]), PATIENCE, "all ends")
+    worker.terminate()
+    worker.wait(PATIENCE)
+    assert gave_back(left)
     assert running.refresh().state is State.CANCELLED
     once_each(first, tmp_path / "a")
     once_each(more, tmp_path / "b")

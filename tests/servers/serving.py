@@ -162,6 +162,15 @@ def finish(site: Site, *status_ids: str) -> list[StatusRow]:
     return ended
 
 
+def stop_and_finish(server: Server, *status_ids: str) -> None:
+    """Stop a server; see that it leaves its port, and its tasks, which then end."""
+    site = server.site
+    server.stop()
+    site.until(lambda: is_free(server.port), "a free port")
+    assert {site.row(each).state for each in status_ids} == {State.RUNNING}
+    finish(site, *status_ids)
+
+
 def assert_clean(row: StatusRow, site: Site, *own: str) -> None:
     """See that nothing of the web process reached the runner; `own` is what the application opened there."""
     found = row.result

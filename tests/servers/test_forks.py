@@ -12,12 +12,14 @@ from tests.servers.serving import (
     SYNC,
     UWSGI_THREADS,
     ZOO,
+    Server,
     all_run,
-    finish,
     serving,
+    stop_and_finish,
 )
 
 UWSGI_PLAIN = (*UWSGI_THREADS, "--module", "plain:app")
+DEVELOPMENT = {"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "default"}
 
 
 def forks(site: Site) -> list[tuple[str, int, int]]:
@@ -27,20 +29,23 @@ def forks(site: Site) -> list[tuple[str, int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("command", "method"),
+    ("command", "method", "mode"),
     [
-        ((*GTHREAD, "plain:app"), StartMethod.FORKSERVER),
-        ((*GEVENT, "plain:app"), StartMethod.FORKSERVER),
-        (UWSGI_PLAIN, StartMethod.FORKSERVER),
-        ((*SYNC, "plain:app"), StartMethod.FORK),
+        ((*GTHREAD, "plain:app"), StartMethod.FORKSERVER, DEVELOPMENT),
+        ((*GEVENT, "plain:app"), StartMethod.FORKSERVER, {}),
+        (UWSGI_PLAIN, StartMethod.FORKSERVER, DEVELOPMENT),
+        ((*SYNC, "plain:app"), StartMethod.FORK, {}),
     ],
     ids=["gunicorn gthread", "gunicorn gevent", "uWSGI", "gunicorn sync, start method fork"],
 )
-def test_whoever_forks_has_one_thread(site: Site, command: tuple[str, ...], method: StartMethod) -> None:
+def test_whoever_forks_has_one_thread_and_development_mode_warns_of_nothing(
+    site: Site, command: tuple[str, ...], method: StartMethod, mode: dict[str, str]
+) -> None:
     more = {
         "PYTHONPATH": f"{ZOO / 'audited'}:{ROOT}",
         "FORKS": str(site.folder / "forks"),
         "FORKTASK_START_METHOD": method.value,
+        **mode,
     }
     with serving(site, *command, name="server", **more) as server:
         ids = server.start_many(20)
@@ -54,18 +59,15 @@ def test_whoever_forks_has_one_thread(site: Site, command: tuple[str, ...], meth
         # Those between, and supervisors; else the supervisor and its nursery.
         assert len(set(others)) == (40 if method is StartMethod.FORK else 2)
         assert len(others) >= 20
-        finish(site, *ids)
+        stop_and_finish(server, *ids)
+        if mode:
+            site.until(lambda: not site.processes(), "the end of the supervisor")
+            assert_no_warnings(server, *ids)
 
 
-@pytest.mark.parametrize("how", [(*GTHREAD, "plain:app"), UWSGI_PLAIN], ids=["gunicorn", "uWSGI"])
-def test_development_mode_warns_of_nothing(site: Site, how: tuple[str, ...]) -> None:
-    with serving(site, *how, PYTHONDEVMODE="1", PYTHONWARNINGS="default") as server:
-        ids = server.start_many(20)
-        site.until(lambda: all_run(site, 20), "twenty tasks")
-        finish(site, *ids)
-        server.stop()
-        site.until(lambda: not site.processes(), "the end of the supervisor")
-        output = server.log.read_text() + site.log()
+def assert_no_warnings(server: Server, *ids: str) -> None:
+    site = server.site
+    output = server.log.read_text() + site.log()
     assert "left pid" in output
     output += "".join(line.text for each in ids for line in site.store.log(site.row(each).id))
     assert [line for line in output.splitlines() if "ResourceWarning" in line] == []

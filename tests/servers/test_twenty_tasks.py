@@ -24,6 +24,7 @@ from tests.servers.serving import (
     finish,
     is_free,
     serving,
+    stop_and_finish,
 )
 
 SERVERS = {
@@ -71,25 +72,13 @@ def test_twenty_tasks_at_once_survive_the_sigkill_of_their_server(site: Site, ho
     site.until(lambda: not site.processes(), "the supervisor to leave by itself")
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "the development server",
-        "the development server with its reloader",
-        "gunicorn gthread",
-        "gunicorn gevent",
-        "uWSGI with threads",
-        "waitress",
-    ],
-)
+@pytest.mark.parametrize("how", ["the development server", "the development server with its reloader", "waitress"])
 def test_a_server_that_is_stopped_leaves_its_port_and_its_tasks(site: Site, how: str) -> None:
+    """Of gunicorn and uWSGI it is seen in `test_forks`."""
     with serving(site, *SERVERS[how][0]) as server:
-        (status_id,) = server.start_many(1)
+        ids = server.start_many(1)
         site.until(lambda: all_run(site, 1), "the task")
-        server.stop()
-        site.until(lambda: is_free(server.port), "a free port")
-        assert site.row(status_id).state is State.RUNNING
-        finish(site, status_id)
+        stop_and_finish(server, *ids)
 
 
 def test_the_first_initiate_is_answered_before_the_supervisor_has_imported_anything(site: Site) -> None:
