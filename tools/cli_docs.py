@@ -54,14 +54,19 @@ commands as the user of the application: what they start, runs as who they are.
 TAIL = """
 ## Completion
 
-In bash, zsh or fish commands, options and states are completed after this line in `~/.bashrc`, `~/.zshrc` or
-`~/.config/fish/completions/forktask.fish`:
+In bash, zsh or fish commands, options and states are completed, ids of statuses in a state that the command takes, and
+names of tasks, queues, recurring tasks and supervisors, after this line in `~/.bashrc`, `~/.zshrc` or
+`~/.config/fish/completions/forktask.fish`. Where the application or the database cannot be had, nothing is offered and
+nothing is said.
 
 ```sh
 eval "$(_FORKTASK_COMPLETE=bash_source forktask)"    # bash
 eval "$(_FORKTASK_COMPLETE=zsh_source forktask)"     # zsh
 _FORKTASK_COMPLETE=fish_source forktask | source     # fish
 ```
+
+`_FLASK_COMPLETE` and `flask` instead do it for `flask forktask`; bash then completes after `--app shop`, and not after
+`--app shop:app`, which it takes apart.
 """
 
 

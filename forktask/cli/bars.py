@@ -15,6 +15,8 @@ from forktask.status import TaskStatus
 
 FULL, EMPTY = "█", "░"
 ASCII = ("#", "-")
+CLEAR = "\r\x1b[K"
+"""Empties the line of a terminal, of what a key has left there too."""
 REDRAW = 0.2
 """Seconds between two looks of a bar that moves."""
 
@@ -68,13 +70,10 @@ def wait(status: TaskStatus, timeout: float | None) -> bool:
     if on.width is None:
         return status.wait(timeout).is_final
     until = None if timeout is None else clock.monotonic() + timeout
-    shown = 0
     try:
         while not status.is_final and (until is None or clock.monotonic() < until):
-            line = bar_line(status, on)
-            click.echo("\r" + terminal.padded(line, shown), err=True, nl=False)
-            shown = terminal.cells(line)
+            click.echo(CLEAR + bar_line(status, on), err=True, nl=False)
             status.wait(REDRAW if until is None else max(0.0, min(REDRAW, until - clock.monotonic())))
     finally:
-        click.echo("\r" + " " * shown + "\r", err=True, nl=False)
+        click.echo(CLEAR, err=True, nl=False)
     return status.is_final

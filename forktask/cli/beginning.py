@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from forktask import moments, registry
-from forktask.cli import bars, terminal
+from forktask.cli import bars, completion, terminal
 from forktask.cli.manner import OUTCOMES, ExitCode, Failure, json_option, leave
 from forktask.cli.settings import parsed, settings_argument
 from forktask.configured import ConfiguredTask, named
@@ -37,7 +37,7 @@ def _run_after(context: click.Context, parameter: click.Parameter, value: str | 
 def ordering(command: Callable[[ConfiguredTask, Any, str | None], TaskStatus]) -> Any:
     """Add what both commands take; the command gets the task and the settings, and returns the status."""
 
-    @click.argument("task")
+    @click.argument("task", shell_complete=completion.tasks)
     @settings_argument
     @click.option("--owner", help="Who may see it, as the application names its users.")
     @click.option("--title", help="What a person reads instead of the task's title.")
@@ -77,7 +77,7 @@ def start(task: ConfiguredTask, settings: Any, owner: str | None) -> TaskStatus:
 
 
 @click.command()
-@click.option("--queue", help="Where it waits.")
+@click.option("--queue", shell_complete=completion.queues, help="Where it waits.")
 @click.option("--priority", type=click.IntRange(0, 100), help="Higher first; 50 if it is not said.")
 @click.option("--run-after", callback=_run_after, help="Not before: '10 minutes', or 2030-01-31T08:00+01:00.")
 @ordering

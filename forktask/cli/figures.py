@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from forktask import clock, registry
-from forktask.cli import terminal, times
-from forktask.cli.manner import ExitCode, Failure, json_option, source, utc_option
+from forktask.cli import completion, terminal, times
+from forktask.cli.manner import ExitCode, Failure, Listed, json_option, source, utc_option
 from forktask.cli.terminal import Column
 from forktask.cli.times import Since
 from forktask.definition import TaskDefinition
@@ -35,7 +35,7 @@ def stats(since: datetime, as_json: bool) -> None:
         click.echo(json.dumps(found.as_json()))
         return
     on = terminal.paper()
-    click.echo("  ".join(f"{on.state(state)} {found.states[state]}" for state in State), color=on.colour)
+    terminal.say(terminal.sentence([f"{state} {found.states[state]}" for state in State], on), on=on)
     click.echo(_about(found))
     columns = [Column(name="TASK", elastic=True), *(Column(name=state.upper(), right=True) for state in State)]
     columns += [Column(name="MEDIAN", right=True), Column(name="9 OF 10", right=True)]
@@ -53,7 +53,7 @@ def stats(since: datetime, as_json: bool) -> None:
 
 
 def _about(found: Figures) -> str:
-    parts = [f"{found.supervisors} supervisors, {found.workers} of them workers"]
+    parts = [f"supervisors {found.supervisors}, of them workers {found.workers}"]
     if found.workers_stopped:
         parts.append("workers are told to take nothing: forktask resume-workers")
     if found.waiting_seconds is not None:
@@ -102,7 +102,7 @@ def _described(one: TaskDefinition) -> dict[str, Any]:
     }
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Listed, invoke_without_command=True)
 @click.pass_context
 def supervisors(context: click.Context) -> None:
     """Supervisors and workers: which live, and telling one to end.
@@ -137,7 +137,7 @@ def list_(utc: bool = False, as_json: bool = False) -> None:
 
 
 @supervisors.command()
-@click.argument("which", metavar="ID|PID")
+@click.argument("which", metavar="ID|PID", shell_complete=completion.supervisors)
 def stop(which: str) -> None:
     """Tell one of this host to end, as SIGTERM does: a worker finishes what runs, any other interrupts it.
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 
 from forktask import registry
+from forktask.cli import completion
 from forktask.cli.manner import ExitCode, Failure
 from forktask.cli.times import Since
 from forktask.operations.looking import Looker
@@ -34,8 +35,8 @@ def filters(command: Command) -> Command:
         type=click.Choice([state.value for state in State]),
         help="May be given again.",
     )
-    @click.option("--task", help="Registered name, or its last part.")
-    @click.option("--queue", help="Name of a queue.")
+    @click.option("--task", shell_complete=completion.tasks, help="Registered name, or its last part.")
+    @click.option("--queue", shell_complete=completion.queues, help="Name of a queue.")
     @click.option("--owner", help="Whose they are.")
     @click.option("--since", type=Since(), help="Ordered then or later: a time, or how long ago, as '2 hours'.")
     @wraps(command)
@@ -56,7 +57,7 @@ def filters(command: Command) -> Command:
 
 def ids_argument(command: Command) -> Command:
     """Add ids, any number of them."""
-    return click.argument("ids", metavar="[ID]...", nargs=-1)(command)
+    return click.argument("ids", metavar="[ID]...", nargs=-1, shell_complete=completion.ids)(command)
 
 
 def found_ids(looker: Looker, texts: Sequence[str]) -> list[UUID]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ import click
 
 from forktask.cli.manner import ExitCode, Failure
 from forktask.errors import ApplicationNotFoundError, ConfigurationError, ForkTaskError
+
+OURS = re.compile(r"/forktask/(application|cli)/")
+"""Files of which nobody wants to hear why an application cannot be imported."""
 
 
 @contextmanager
@@ -37,7 +41,7 @@ def _reason(reference: str, error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen") and "/forktask/application/" not in frame.filename
+        if not frame.filename.startswith("<frozen") and not OURS.search(frame.filename)
     ]
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{reference} cannot be imported: {what}{where}"

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from forktask import clock
-from forktask.cli import terminal, times
+from forktask.cli import completion, terminal, times
 from forktask.cli.bars import progress
 from forktask.cli.filters import filters, short_ids
 from forktask.cli.manner import json_option, source, utc_option
@@ -81,7 +81,7 @@ def _show_table(rows: Sequence[StatusRow], utc: bool) -> None:
 
 
 @click.command()
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", shell_complete=completion.ids)
 @click.option("--log", "tail", type=click.IntRange(0), default=10, show_default=True, help="Last lines of its output.")
 @click.option("--with-secrets", is_flag=True, help="Settings that look like secrets as they are.")
 @utc_option

@@ -11,11 +11,13 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from forktask import runtime
-from forktask.errors import ForkTaskError, StateError, StatusNotFoundError, StoreError
+from forktask import registry, runtime
+from forktask.errors import ForkTaskError, StateError, StatusNotFoundError, StoreError, UnknownTaskError
 from forktask.runtime import Runtime
 from forktask.states import State
 
+WHOLE = 1000
+"""More characters than a sentence has."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -64,7 +66,18 @@ class Failure(click.ClickException):
         setattr(self, "exit_code", int(code))  # noqa: B010 - click declares it of the class
 
 
-class Commands(click.Group):
+class Listed(click.Group):
+    """A group whose help says of each command the whole of its first sentence."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.get_short_help_str(WHOLE)) for name, one in found if one is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class Commands(Listed):
     """A group of commands that all end in our manner, also under `flask`."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -101,6 +114,8 @@ def told(error: ForkTaskError) -> str:
     """Return what is said of an error."""
     if isinstance(error, StoreError) and error.transient:
         return f"the database cannot be had: {error}"
+    if isinstance(error, UnknownTaskError) and not registry.names():
+        return f"{error.name!r} is a task of no application: name yours, as in forktask --app shop:app …"
     return str(error)
 
 

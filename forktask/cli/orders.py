@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 
 from forktask import clock
-from forktask.cli import terminal
+from forktask.cli import completion, terminal
 from forktask.cli.filters import filters, found_ids, ids_argument, refuse_both
 from forktask.cli.manner import ExitCode, Failure, confirm, json_option, leave, source, told, yes_option
 from forktask.cli.times import Age
@@ -73,18 +73,19 @@ def _command(verb: Verb) -> click.Command:
 def _selected(looker: Looker, verb: Verb, selection: Selection, yes: bool) -> list[UUID]:
     """Return the ids that fit, after it was asked."""
     wanted = orders.meant(verb, selection)
-    _ask(looker, verb.name, wanted, yes)
-    return [row.id for row in looker.many(wanted)]
+    return [row.id for row in looker.many(wanted)] if _are_some(looker, verb.name, wanted, yes) else []
 
 
-def _ask(looker: Looker, verb: str, wanted: Selection, yes: bool) -> None:
+def _are_some(looker: Looker, verb: str, wanted: Selection, yes: bool) -> bool:
+    """Ask, unless no status fits; return whether there are some."""
     counts = looker.store.count(wanted)
     if not counts:
         click.echo("no status fits", err=True)
-        leave(ExitCode.DONE)
+        return False
     total = sum(counts.values())
     shares = ", ".join(f"{counts[state]} {state}" for state in State if state in counts)
     confirm(f"{verb.capitalize()} {total} status{'' if total == 1 else 'es'} ({shares})?", yes)
+    return True
 
 
 def _say(verb: Verb, outcome: Outcome, as_json: bool) -> Outcome:
@@ -111,7 +112,8 @@ def _json(outcome: Outcome) -> dict[str, Any]:
 @click.option("--older-than", "age", type=Age(), required=True, help="What ended longer ago, for example '30 days'.")
 @filters
 @yes_option
-def purge(age: timedelta, selection: Selection, yes: bool) -> None:
+@json_option
+def purge(age: timedelta, selection: Selection, yes: bool, as_json: bool) -> None:
     """Delete what became final long ago; with --state only what ended so.
 
     Example: forktask purge --older-than '30 days' --state completed --yes
@@ -120,13 +122,12 @@ def purge(age: timedelta, selection: Selection, yes: bool) -> None:
         raise Failure("what has not ended is not purged; cancel it first", ExitCode.USAGE)
     wanted = replace(selection, states=selection.states or FINAL, finished_before=clock.now() - age)
     looker = Looker(source())
-    _ask(looker, "delete", wanted, yes)
-    count = sum(orders.purge(looker.source, wanted))
-    click.echo(f"{count} deleted")
+    count = sum(orders.purge(looker.source, wanted)) if _are_some(looker, "delete", wanted, yes) else 0
+    click.echo(json.dumps({"deleted": count}) if as_json else f"{count} deleted")
 
 
 @click.command()
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", shell_complete=completion.ids)
 @click.argument("state", type=click.Choice([state.value for state in MEANINGS]))
 @click.option("--force", is_flag=True, help="Also while it runs: its runner is killed.")
 @yes_option

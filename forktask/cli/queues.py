@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from forktask import clock, runtime
-from forktask.cli import terminal
-from forktask.cli.manner import ExitCode, leave, source
+from forktask.cli import completion, terminal
+from forktask.cli.manner import ExitCode, json_option, leave, source
 from forktask.limit import Limit, LimitRow
 from forktask.proof import Witness
 from forktask.queuename import ALL_QUEUES, QUEUE_RULE, is_queue
@@ -29,7 +29,7 @@ def _told() -> Iterator[Store]:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option
 def queues(as_json: bool) -> None:
     """Show each queue in which something waits, runs or is held up, and who serves it.
 
@@ -78,7 +78,7 @@ def _limit_text(limit: LimitRow | None) -> str:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.queues)
 @click.option("--running", type=click.IntRange(1), help="Most that run at once, on all hosts together.")
 @click.option("--rate", type=click.IntRange(1), help="Most that begin within --per seconds, evenly spread.")
 @click.option("--per", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds.")
@@ -105,7 +105,7 @@ def limit_queue(name: str, running: int | None, rate: int | None, per: float, is
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.queues)
 def pause_queue(name: str) -> None:
     """Let nothing more be taken from a queue, by whoever serves it; what runs goes on.
 
@@ -118,7 +118,7 @@ def pause_queue(name: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.queues)
 def resume_queue(name: str) -> None:
     """Let a queue go on.
 
@@ -149,7 +149,8 @@ WAIT = click.option("--wait", type=click.FloatRange(0), default=10.0, show_defau
 
 @click.command()
 @WAIT
-def stop_workers(wait: float) -> None:
+@json_option
+def stop_workers(wait: float, as_json: bool) -> None:
     """Have nothing more taken from any queue, on any host, by workers that start later either; what runs goes on.
 
     Shows who obeys; exit code 4: somebody has not said so in time.
@@ -159,12 +160,13 @@ def stop_workers(wait: float) -> None:
     with _told() as store:
         store.pause_queue(ALL_QUEUES)
         _wake_all(store)
-        _report(store, wait, lambda row: row.held_at is not None, "stopped")
+        _report(store, wait, lambda row: row.held_at is not None, None if as_json else "stopped")
 
 
 @click.command()
 @WAIT
-def resume_workers(wait: float) -> None:
+@json_option
+def resume_workers(wait: float, as_json: bool) -> None:
     """Have every worker take again; shows who does.
 
     Example: forktask --app demo_app:app resume-workers
@@ -175,23 +177,27 @@ def resume_workers(wait: float) -> None:
         _wake_all(store)
         for queue in store.waiting_queues():
             _wake(store, queue)
-        _report(store, wait, lambda row: row.held_at is None, "takes tasks")
+        _report(store, wait, lambda row: row.held_at is None, None if as_json else "takes tasks")
 
 
 def _wake_all(store: Store) -> None:
     Workers(_witness(store), runtime.current().settings.runtime_dir).wake_all()
 
 
-def _report(store: Store, wait: float, obeys: Callable[[SupervisorRow], bool], word: str) -> None:
+def _report(store: Store, wait: float, obeys: Callable[[SupervisorRow], bool], word: str | None) -> None:
+    """Wait for an answer of each worker and show it; `word`: what one that obeys does; None: as JSON."""
     until = clock.monotonic() + wait
     found = _living(store)
     while not all(map(obeys, found)) and clock.monotonic() < until:
         clock.sleep(ASK_INTERVAL)
         found = _living(store)
-    lines = [("HOST", "PID", "QUEUES", "STATE")]
-    for row in found:
-        lines.append((row.host, str(row.pid), ",".join(row.queues or ()), word if obeys(row) else "no answer"))
-    if found:
+    if word is None:
+        told = [{"host": row.host, "pid": row.pid, "queues": row.queues, "obeys": obeys(row)} for row in found]
+        click.echo(json.dumps(told, ensure_ascii=False))
+    elif found:
+        lines = [("HOST", "PID", "QUEUES", "STATE")]
+        for row in found:
+            lines.append((row.host, str(row.pid), ",".join(row.queues or ()), word if obeys(row) else "no answer"))
         _show(lines)
     else:
         click.echo("no worker lives", err=True)

@@ -11,9 +11,9 @@ from typing import Any, TextIO
 
 import click
 
-from forktask import runtime
-from forktask.cli import terminal
-from forktask.cli.manner import Failure, json_option, utc_option
+from forktask import registry, runtime
+from forktask.cli import completion, terminal
+from forktask.cli.manner import Failure, Listed, json_option, utc_option
 from forktask.entries import declaration_of_entry
 from forktask.errors import ForkTaskError, ScheduleError
 from forktask.schedule import Declaration, changes, declared
@@ -30,7 +30,7 @@ COMMAND = changes.Source()
 """Whose word it is what a command adds."""
 
 
-@click.group()
+@click.group(cls=Listed)
 def schedule() -> None:
     """Recurring tasks: what there is, and what no code declares.
 
@@ -116,7 +116,7 @@ def _interval_option(context: click.Context, parameter: click.Parameter, value: 
 
 
 @schedule.command()
-@click.argument("task")
+@click.argument("task", shell_complete=completion.tasks)
 @click.option("--every", callback=_interval_option, help="Seconds, or for example '10 minutes'.")
 @click.option("--cron", help="For example '*/5 9-17 * * mon-fri'.")
 @click.option("--timezone", help="Of --cron, for example Europe/Berlin; UTC if it is not said.")
@@ -124,7 +124,7 @@ def _interval_option(context: click.Context, parameter: click.Parameter, value: 
 @click.option("--settings", callback=_json_option, help="JSON.")
 @click.option("--owner", help="Who may see the runs.")
 @click.option("--title", help="What a person reads.")
-@click.option("--queue", help="Where the runs are left.")
+@click.option("--queue", shell_complete=completion.queues, help="Where the runs are left.")
 @click.option("--priority", type=int, help="0 to 100, higher first.")
 @click.option("--start", help="Nothing is due before; for example 2030-01-31T08:00+01:00.")
 @click.option("--end", help="Nothing is due after it.")
@@ -132,12 +132,12 @@ def _interval_option(context: click.Context, parameter: click.Parameter, value: 
 @click.option("--missed", type=click.Choice(["none", "last", "all"]), help="What is made up for; last if not said.")
 @click.option("--overlap", type=click.Choice(["skip", "queue", "parallel"]), help="skip if it is not said.")
 def add(**entry: Any) -> None:
-    """Add the recurring task TASK, or change the one of that name.
+    """Add the recurring task TASK, or change the one of that name. TASK may be the last part of a name.
 
-    Example: forktask --app shop:app schedule add shop.ReportTask --cron '0 3 * * *' --timezone Europe/Berlin
+    Example: forktask --app shop:app schedule add ReportTask --cron '0 3 * * *' --timezone Europe/Berlin
     """
     with _store() as store:
-        _write(store, [declaration_of_entry({name: value for name, value in entry.items() if value is not None})])
+        _write(store, [_declared({name: value for name, value in entry.items() if value is not None})])
 
 
 @schedule.command()
@@ -161,9 +161,16 @@ def load(file: TextIO) -> None:
 
 def _entry(number: int, entry: Any) -> Declaration:
     try:
-        return declaration_of_entry(entry)
+        return _declared(entry)
     except ForkTaskError as error:
         raise ScheduleError(f"entry {number}: {error}") from error
+
+
+def _declared(entry: Any) -> Declaration:
+    """Return the recurring task; its task may be the last part of a name."""
+    if isinstance(entry, dict) and isinstance(name := entry.get("task"), str):
+        entry = entry | {"task": registry.full_name(name)}
+    return declaration_of_entry(entry)
 
 
 def _write(store: Store, made: Sequence[Declaration]) -> None:
@@ -196,7 +203,7 @@ def _found(store: Store, name: str) -> ScheduleRow:
 
 
 @schedule.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.schedules)
 def remove(name: str) -> None:
     """Delete the recurring task NAME; its runs stay.
 
@@ -209,7 +216,7 @@ def remove(name: str) -> None:
 
 
 @schedule.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.schedules)
 def pause(name: str) -> None:
     """Let nothing of NAME be due until it is resumed, whatever is deployed meanwhile; a run under way goes on.
 
@@ -220,7 +227,7 @@ def pause(name: str) -> None:
 
 
 @schedule.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.schedules)
 def resume(name: str) -> None:
     """Let NAME go on with its next due time; what was due meanwhile is left out.
 

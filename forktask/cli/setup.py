@@ -21,7 +21,6 @@ CHECKS = (
     Column(name="WHAT"),
     Column(name="VALUE", elastic=True),
     Column(name="FROM"),
-    Column(name="WRONG", elastic=True),
 )
 
 
@@ -83,9 +82,12 @@ def check(as_json: bool) -> None:
         click.echo(json.dumps([one.as_json() for one in found], ensure_ascii=False))
     else:
         on = terminal.paper()
-        rows = [(one.what, one.value, one.origin, one.problem) for one in found]
+        rows = [(one.what, one.value or ("wrong: see below" if one.problem else ""), one.origin) for one in found]
         for line in terminal.table(CHECKS, rows, on):
             terminal.say(line, on=on)
+        for one in found:
+            if one.problem:
+                terminal.say(on.styled(f"{one.what}: {one.problem}", fg="red"), on=on)
     if any(one.problem for one in found):
         leave(ExitCode.ERROR)
 

@@ -131,6 +131,18 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], on: Paper) -
         yield _line(columns, line, widths, on, styles=True)
 
 
+def sentence(words: Sequence[str], on: Paper) -> str:
+    """Return as many words as fit into a line; one that begins with a state has its colour."""
+    shown, used = [], 0
+    for word in words:
+        used += cells(word) + 2
+        if on.width is not None and used - 2 > on.width:
+            break
+        first, space, rest = word.partition(" ")
+        shown.append(on.state(State(first)) + space + rest if first in COLOURS else word)
+    return "  ".join(shown)
+
+
 def show(lines: Sequence[Sequence[str]]) -> None:
     """Write a table whose first line is its head; the widest column gives way on a narrow terminal."""
     on = paper()
@@ -155,8 +167,9 @@ def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int], 
     room = on.width if on.width is not None else sum(widths) + 2 * len(widths)
     parts, used = [], 0
     for column, text, width in zip(columns, row, widths, strict=True):
-        shown = cut(text, min(width, room - used))
-        fill = partial(padded, width=width, right=column.right)
+        seen = min(width, room - used)
+        shown = cut(text, seen)
+        fill = partial(padded, width=seen, right=column.right)
         style = styles and text in COLOURS
         parts.append(fill(shown) if not style else fill(shown).replace(shown, on.state(State(text), shown)))
         used += width + 2

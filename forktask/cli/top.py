@@ -76,8 +76,9 @@ class View:
         """Yield the lines of one look."""
         rows = running(self._looker, MOST)
         told = figures(self._looker.source, clock.now() - timedelta(hours=1))
-        counts = "  ".join(f"{on.state(state)} {told.states[state]}" for state in State)
-        yield f"{times.of_day(clock.now(), utc=False)}  {counts}  supervisors {told.supervisors}"
+        words = [times.of_day(clock.now(), utc=False), f"supervisors {told.supervisors}"]
+        words[1:1] = [f"{state} {told.states[state]}" for state in State]
+        yield terminal.sentence(words, on)
         yield ""
         used = usages([identity for row in rows if (identity := runner_of(row)) is not None])
         table = [

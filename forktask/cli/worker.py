@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from forktask import host, runtime
+from forktask.cli import completion
 from forktask.errors import ForkTaskError
 from forktask.queuename import is_queue
 from forktask.start.foreground import become_worker, exclusive_lock, redirect
@@ -65,7 +66,15 @@ class WithArguments(click.Command):
 
 
 @click.command(cls=WithArguments, options_metavar="[OPTIONS] [-- ARGS]...")
-@click.option("queues", "--queue", "-q", type=Share(), multiple=True, help="Take from it; may be given again.")
+@click.option(
+    "queues",
+    "--queue",
+    "-q",
+    shell_complete=completion.queues,
+    type=Share(),
+    multiple=True,
+    help="Take from it; may be given again.",
+)
 @click.option(
     "--processes",
     type=Range(),
@@ -77,7 +86,13 @@ class WithArguments(click.Command):
     "--tasks-per-runner", type=click.IntRange(1), default=1, show_default=True,
     help="Execute so many short tasks in one process, one after the other.",
 )  # fmt: skip
-@click.option("--ignore", metavar="TASK", multiple=True, help="Leave this task alone; may be given again.")
+@click.option(
+    "--ignore",
+    metavar="TASK",
+    multiple=True,
+    shell_complete=completion.tasks,
+    help="Leave this task alone; may be given again.",
+)
 @click.option(
     "--sleep",
     type=click.FloatRange(0, min_open=True),
@@ -87,7 +102,13 @@ class WithArguments(click.Command):
 )
 @click.option("--once", is_flag=True, help="Take one batch, at most as many as there are processes, and end: for cron.")
 @click.option("--drain", is_flag=True, help="End when nothing is due.")
-@click.option("only", "--id", type=click.UUID, help="Run this one status, whatever its queue, and end.")
+@click.option(
+    "only",
+    "--id",
+    type=click.UUID,
+    shell_complete=completion.ids,
+    help="Run this one status, whatever its queue, and end.",
+)
 @click.option("most_tasks", "--max-tasks", type=click.IntRange(1), help="End after so many tasks.")
 @click.option("most_seconds", "--max-seconds", type=click.FloatRange(0), help="End after so many seconds.")
 @click.option("most_memory", "--max-memory", type=click.IntRange(1), help="End when more MiB are in use.")

@@ -46,7 +46,7 @@ def _settings(settings: Settings, config: Mapping[str, Any]) -> Iterator[Check]:
 def _found(source: Runtime) -> Iterator[Check]:
     yield _asked("tables", lambda: _tables(source))
     yield _asked("runtime directory", lambda: _directory(source.settings.runtime_dir))
-    yield _asked("application", lambda: source.doorbell.destination.reference)
+    yield _asked("application", lambda: _application(source))
     yield Check(what="tasks", value=str(len(registry.names())))
 
 
@@ -55,6 +55,12 @@ def _asked(what: str, ask: Callable[[], str]) -> Check:
         return Check(what=what, value=ask())
     except ForkTaskError as error:
         return Check(what=what, value="", problem=" ".join(str(error).split()))
+
+
+def _application(source: Runtime) -> str:
+    if source.application is None and not source.settings.app and not registry.names():
+        return "none, and so no task: --app names it"
+    return source.doorbell.destination.reference
 
 
 def _directory(configured: str) -> str:

@@ -114,3 +114,11 @@ def test_whoever_waits_ends_as_the_task_does(cli: CommandLine) -> None:
     assert json.loads(cli.run("start", "fail", "--wait", "--json", code=10).stdout)["cause"] == "exception"
     late = cli.run("enqueue", "echo", "--queue", "mail", "--wait", "--timeout", "0.01", code=4)
     assert f"it goes on: forktask follow {last(cli).id}" in late.stderr
+
+
+def test_a_recurring_task_has_the_last_part_of_a_name_too(cli: CommandLine) -> None:
+    assert cli.said("schedule", "add", "nothing", "--every", "60", "--name", "one") == "added one\n"
+    entries = [{"task": "nothing", "every": "10 minutes", "name": "two"}]
+    assert cli.said("schedule", "load", "-", stdin=json.dumps(entries)) == "added two\n"
+    assert {row.task for row in cli.runtime.store.schedules()[0]} == {"tests.zoo.nothing"}
+    assert "did you mean tests.zoo.nothing" in cli.refused("schedule", "add", "nothign", "--every", "60")

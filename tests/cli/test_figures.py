@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from sqlalchemy import inspect, make_url
 
 from forktask import clock, process
+from forktask.cli import terminal
+from forktask.cli.terminal import Paper
 from forktask.rows import new_id
 from forktask.store import ALL_QUEUES, Store
 from forktask.tables import metadata
@@ -89,6 +92,33 @@ def test_what_is_found_with_the_settings_is_shown(cli: CommandLine) -> None:
         assert told["FORKTASK_DATABASE_URL"]["origin"] == "app.config"
     else:
         assert told["application"]["value"] == "tests.zoo:"
+
+
+def test_what_is_wrong_is_told_whole_on_a_narrow_terminal(here: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.runtime.store.drop_tables()
+    monkeypatch.setattr(terminal, "paper", lambda stream=None: Paper(width=40, colour=False))
+    *table, told = here.said("check", code=1).splitlines()
+    assert told.startswith("tables: missing: forktask_attempt, ")
+    assert told.endswith("forktask init creates them")
+    assert all(len(line) <= 40 for line in table)
+
+
+def test_where_no_application_is_named_check_says_so(
+    here: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here.runtime.settings = replace(here.runtime.settings, app="")
+    monkeypatch.setattr("forktask.registry._tasks", {})
+    monkeypatch.chdir(tmp_path)
+    told = {one["what"]: one["value"] for one in json.loads(here.said("check", "--json"))}
+    assert told["application"] == "none, and so no task: --app names it"
+    assert told["tasks"] == "0"
+
+
+def test_stopped_workers_are_told_to_programs(cli: CommandLine) -> None:
+    worker = a_living_supervisor(cli.runtime.store, kind="worker", queues=["mail"])
+    told = [{"host": "here", "pid": worker.pid, "queues": ["mail"], "obeys": False}]
+    assert json.loads(cli.said("stop-workers", "--wait", "0", "--json", code=4)) == told
+    assert json.loads(cli.said("resume-workers", "--json")) == [told[0] | {"obeys": True}]
 
 
 def test_what_is_wrong_is_shown_and_ends_with_1(tmp_path: Path) -> None:

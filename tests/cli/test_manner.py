@@ -119,6 +119,29 @@ def test_what_is_wrong_on_the_command_line_is_one_line_with_code_2(here: Command
     assert "Missing argument" in here.refused("show", code=2)
 
 
+def test_where_no_application_is_named_a_task_is_not_looked_for(
+    here: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("forktask.registry._tasks", {})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FORKTASK_APP", raising=False)
+    told = "'Report' is a task of no application: name yours, as in forktask --app shop:app …"
+    for words in (["start", "Report"], ["enqueue", "Report"], ["schedule", "add", "Report", "--every", "60"]):
+        assert told in here.refused(*words)
+
+
+def test_the_help_of_a_group_cuts_nothing(here: CommandLine) -> None:
+    for words in ([], ["schedule"], ["supervisors"]):
+        assert not [line for line in here.said(*words, "--help").splitlines()[1:] if line.endswith("...")]
+
+
+def test_why_a_factory_cannot_be_called_is_said_without_our_own_files(here: CommandLine) -> None:
+    told = here.refused("--app", "tests.cli.examples:a_running()", "list")
+    assert "missing 1 required positional argument: 'store'" in told
+    assert "cli/entry.py" not in told
+    assert "cli/discovery.py" not in told
+
+
 def test_who_reads_the_output_may_leave(here: CommandLine, tmp_path: Path) -> None:
     rows: list[StatusRow] = [inserted(here.runtime.store) for _ in range(300)]
     command = f"{shlex.quote(str(Path(sys.executable).with_name('forktask')))} list --limit 0"

@@ -64,6 +64,8 @@ def test_many_are_counted_and_asked_for(cli: CommandLine) -> None:
     assert [state_of(cli, row) for row in (*failed, other)] == [State.QUEUED, State.QUEUED, State.CANCELLED]
     assert json.loads(cli.said("cancel", "--state", "queued", "-y", "--json"))[0]["state"] == "cancelled"
     assert cli.run("pause", "--state", "queued", "--yes").stderr == "no status fits\n"
+    assert json.loads(cli.said("pause", "--state", "queued", "--yes", "--json")) == []
+    assert json.loads(cli.said("purge", "--older-than", "1", "--yes", "--json")) == {"deleted": 0}
 
 
 def test_the_question_is_answered(here: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from forktask.cli import terminal
 from forktask.cli.bars import bar
-from forktask.cli.terminal import Column, Paper, cells, cut, table
+from forktask.cli.terminal import Column, Paper, cells, cut, sentence, table
 from forktask.states import State
 from tests.cli.conftest import CommandLine
 from tests.cli.examples import a_running
@@ -163,6 +163,7 @@ def test_whoever_waits_sees_a_bar(here: CommandLine, tmp_path: Path) -> None:
     with screen(here, *words, environ=environ) as seen:
         seen.shows("█")
         seen.shows(" 50 %  Halfway")
+        assert "\r\x1b[K" in seen.raw  # the whole line, with the ^C that may stand there
         (tmp_path / "go.0").touch()
         seen.ends()
         assert seen.lines[-1].endswith("completed: Halfway")
@@ -190,6 +191,15 @@ def test_the_widest_column_gives_way_and_what_is_beyond_the_edge_is_left_out() -
     lines = list(table(columns, rows, Paper(width=40, colour=False)))
     assert lines[1] == "1111111111  222222222222222…  3333333333"
     assert all(cells(line) <= 15 for line in table(columns, rows, Paper(width=15, colour=False)))
+    columns[2] = Column(name="C", right=True)
+    assert all(cells(line) <= 25 for line in table(columns, rows, Paper(width=25, colour=False)))
+
+
+def test_counts_that_do_not_fit_into_a_line_are_left_out() -> None:
+    words = ["12:00:00", "queued 10", "supervisors 2"]
+    assert sentence(words, Paper(width=20, colour=False)) == "12:00:00  queued 10"
+    assert sentence(words, Paper(width=None, colour=False)) == "12:00:00  queued 10  supervisors 2"
+    assert sentence(words[1:2], Paper(width=20, colour=True)) == "\x1b[33mqueued\x1b[0m 10"
 
 
 def test_nothing_that_a_terminal_would_obey_comes_from_a_row() -> None:
