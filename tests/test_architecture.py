@@ -25,7 +25,7 @@ LAYERS = (
     "columns rows tables indexes sentences estimate progress phases track live bars definition schedule signals",
     "store",
     "application host descriptors memory",
-    "descriptors memory forks process usage hugepages",
+    "descriptors memory forks process usage",
     "channel capture place proof forecast rehearsal current lastword hooks runner",
     "batch kept birth supervisor start spawned",
     "options call starter runtime entries",

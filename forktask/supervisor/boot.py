@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
-from forktask import clock, descriptors, host, hugepages, place, process, registry
+from forktask import clock, descriptors, host, place, process, registry
 from forktask.config import Settings
 from forktask.errors import StoreError
 from forktask.rows import SupervisorRow, new_id
@@ -77,7 +77,6 @@ def main() -> NoReturn:
     if isinstance(supervisor, Worker):
         supervisor.begin()
     freeze()
-    hugepages.collapse()  # before the nursery is forked, so that both have the same
     supervisor.run()
     os._exit(supervisor.exit_code)
 
