@@ -10,13 +10,14 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from forktask import host
 from forktask.errors import LaunchError
+from tests.unit.fresh import Fresh
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,22 +32,26 @@ print(json.dumps(host.supervisor_key(**given)))
 PLAIN = {"PATH": os.environ["PATH"], "HOME": "/", "PYTHONPATH": str(ROOT)}
 
 
-def keys(before: str = "", given: str = "{}", folder: str = "/", **more: str) -> tuple[str, str]:
-    """Return the two names that a process gets that differs from others in what is given."""
-    done = subprocess.run(
-        [sys.executable, "-c", KEY.format(before=before, given=given)],
-        cwd=folder,
-        env={**PLAIN, **more},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    application, full = json.loads(done.stdout)
-    return application, full
+Keys = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def plain() -> tuple[str, str]:
+def keys(interpreters: Fresh, tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """Give what returns the two names that a process gets that differs from others in what is given."""
+    file = tmp_path_factory.mktemp("keys") / "key.py"
+
+    def ask(before: str = "", given: str = "{}", folder: str = "/", **more: str) -> tuple[str, str]:
+        file.write_text(KEY.format(before=before, given=given))
+        done = interpreters.run(file, folder=Path(folder), **more)
+        assert done.returncode == 0, done.stderr
+        application, full = json.loads(done.stdout)
+        return application, full
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def plain(keys: Keys) -> tuple[str, str]:
     return keys()
 
 
@@ -66,7 +71,7 @@ def plain() -> tuple[str, str]:
     ids=str,
 )
 def test_what_a_task_would_notice_separates_supervisors_of_one_application(
-    plain: tuple[str, str], difference: dict[str, str]
+    keys: Keys, plain: tuple[str, str], difference: dict[str, str]
 ) -> None:
     application, full = keys(**difference)
     assert full != plain[1]
@@ -74,15 +79,17 @@ def test_what_a_task_would_notice_separates_supervisors_of_one_application(
 
 
 @pytest.mark.parametrize("difference", ["{'application': 'pkg:other'}", "{'database_url': 'sqlite:////y'}"])
-def test_another_application_or_database_has_both_names_of_its_own(plain: tuple[str, str], difference: str) -> None:
+def test_another_application_or_database_has_both_names_of_its_own(
+    keys: Keys, plain: tuple[str, str], difference: str
+) -> None:
     assert not {*keys(given=difference)} & {*plain}
 
 
-def test_another_user_has_both_names_of_its_own(plain: tuple[str, str]) -> None:
+def test_another_user_has_both_names_of_its_own(keys: Keys, plain: tuple[str, str]) -> None:
     assert not {*keys(before="os.geteuid = lambda: 65534")} & {*plain}
 
 
-def test_processes_that_differ_in_volatile_names_share_a_supervisor(plain: tuple[str, str]) -> None:
+def test_processes_that_differ_in_volatile_names_share_a_supervisor(keys: Keys, plain: tuple[str, str]) -> None:
     volatile = {name.replace("*", "X"): "1" for name in host.VOLATILE}
     assert keys(**volatile) == plain
     assert len(set(plain)) == 2
@@ -93,7 +100,9 @@ def test_processes_that_differ_in_volatile_names_share_a_supervisor(plain: tuple
     ("application", "added"),
     [("pkg:app", "sys.path.append(sys.path[-1])"), ("file:/srv/app.py:app", "sys.path.insert(0, '/srv')")],
 )
-def test_what_a_second_import_adds_to_the_path_leads_to_the_same_supervisor(application: str, added: str) -> None:
+def test_what_a_second_import_adds_to_the_path_leads_to_the_same_supervisor(
+    keys: Keys, application: str, added: str
+) -> None:
     given = repr({"application": application})
     assert keys(given=given, before=added) == keys(given=given)
 
@@ -104,7 +113,7 @@ def test_a_path_that_is_no_text_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) 
     assert json.loads(json.dumps(host.interpreter_state())) == before
 
 
-def test_a_removed_working_directory_is_no_obstacle(tmp_path: Path, plain: tuple[str, str]) -> None:
+def test_a_removed_working_directory_is_no_obstacle(keys: Keys, tmp_path: Path, plain: tuple[str, str]) -> None:
     gone = tmp_path / "release"
     gone.mkdir()
     assert keys(folder=str(gone), before="os.rmdir(os.getcwd())")[0] == plain[0]
