@@ -44,8 +44,8 @@ def _can_show(encoding: str | None) -> bool:
 
 
 def bar_line(status: TaskStatus, on: Paper) -> str:
-    """Return one line about a status that runs, as wide as the terminal."""
-    row, width = status.row, (on.width or 80) - 1
+    """Return one line about a status that runs, as wide as the terminal but for the ^C of who types it."""
+    row, width = status.row, (on.width or 80) - 3
     if row.state is not State.RUNNING:
         return terminal.cut(terminal.plain(f"{row.state}: {_waits_for(status)}"), width)
     parts = [bar(row.percent, max(10, min(30, width // 3)), encoding=sys.stderr.encoding), f"{progress(row):>5}"]

@@ -82,7 +82,7 @@ def figures(source: Runtime, since: datetime) -> Figures:
         since=since,
         states={state: sum(counts.get(state, 0) for counts in by_task.values()) for state in State},
         tasks=[_of_task(source, task, by_task[task]) for task in sorted(by_task)],
-        waiting_seconds=None if oldest is None else max(0.0, (now - oldest).total_seconds()),
+        waiting_seconds=None if oldest is None or oldest > now else (now - oldest).total_seconds(),
         supervisors=len(living),
         workers=sum(one.row.kind == "worker" for one in living),
         workers_stopped=ALL_QUEUES in store.paused_queues(),

@@ -43,6 +43,12 @@ def test_statuses_are_counted_by_task_and_state(cli: CommandLine) -> None:
     assert json.loads(cli.said("stats", "--json", "--since", "2999-01-01"))["states"]["queued"] == 1
 
 
+def test_what_is_not_due_yet_does_not_wait(here: CommandLine) -> None:
+    inserted(here.runtime.store, due_at=clock.now() + timedelta(hours=1))
+    assert json.loads(here.said("stats", "--json"))["waiting_seconds"] is None
+    assert "in line" not in here.said("stats")
+
+
 def test_registered_tasks_are_shown(cli: CommandLine) -> None:
     assert any(line.startswith("tests.zoo.nothing ") for line in cli.said("tasks").splitlines())
     told = {one["name"]: one for one in json.loads(cli.said("tasks", "--json"))}

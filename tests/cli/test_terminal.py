@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 
 from forktask.cli import terminal
-from forktask.cli.bars import bar
+from forktask.cli.bars import bar, bar_line
 from forktask.cli.terminal import Column, Paper, cells, cut, sentence, table
 from forktask.states import State
+from forktask.status import TaskStatus
 from tests.cli.conftest import CommandLine
 from tests.cli.examples import a_running
-from tests.runtimes import PATIENCE
+from tests.runtimes import PATIENCE, _current_is
 from tests.store.examples import a_sample, inserted
 from tests.waiting import wait_until
 
@@ -206,6 +207,12 @@ def test_nothing_that_a_terminal_would_obey_comes_from_a_row() -> None:
     columns = [Column(name="A")]
     lines = list(table(columns, [("\x1b[2Jevil\r\n\u202e",)], Paper(width=None, colour=False)))
     assert lines[1] == " [2Jevil"
+
+
+def test_there_is_room_for_ctrl_c_beside_a_bar(here: CommandLine) -> None:
+    with contextmanager(_current_is)(here.runtime):
+        status = TaskStatus.get(inserted(here.runtime.store, state=State.PAUSED, message="日本語" * 40).id)
+        assert cells(bar_line(status, Paper(width=40, colour=False))) + len("^C") < 40
 
 
 def test_bars_are_made_of_what_the_terminal_can_show() -> None:
