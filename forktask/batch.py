@@ -63,7 +63,7 @@ def run(task: str, shares: Sequence[Share], context: place.Context) -> list[Word
 def _run(definition: TaskDefinition, shares: Sequence[Share]) -> list[Word]:
     """Call `execute_batch` with those whose settings are valid."""
     found = [_live_or_word(definition, share) for share in shares]
-    statuses = [one for one in found if isinstance(one, LiveStatus)]
+    statuses = tuple(one for one in found if isinstance(one, LiveStatus))  # which the task cannot sort or empty
     try:
         words = iter(_execute(definition, statuses) if statuses else ())
     except BaseException as error:  # user code: whatever it raises becomes the end of each attempt

@@ -29,8 +29,7 @@ def describe(error: BaseException, task: str) -> dict[str, Any]:
 
     `retry` is the task's rule applied here, where the exception still is an object.
     """
-    memory = isinstance(error, MemoryError)
-    text = traceback.format_exc() if memory else "".join(traceback.format_exception(error))
+    text = "".join(traceback.format_exception(error))
     definition = registry.find(task)
     from_rule = definition.retry.applies(cause_of(error), error) if definition else False
     sentence = str(error) if isinstance(error, TaskError) and str(error) else None

@@ -279,7 +279,7 @@ def _warn_of_shell_arguments(cls: type[Task]) -> None:
 
 def _execute_alone(self: Task, status: LiveStatus) -> Any:
     """Execute a batch of one."""
-    (result,) = results_of(self.execute_batch([status]), 1)
+    (result,) = results_of(self.execute_batch((status,)), 1)
     if isinstance(result, BaseException):
         raise result
     return result

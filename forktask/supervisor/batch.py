@@ -142,6 +142,8 @@ class Part(Charge):
         self.page.request_cancel()
         if self.stop is None:
             self.batch.want_less(Stop(Cause.CANCELLED, clock.monotonic(), [self.kill]))
+        if all(charge.superseded for charge in self.batch.charges):
+            self.kill()  # at once: where each is under way again, with another runner, nobody looks after this one
 
     @property
     def may_pause(self) -> bool:

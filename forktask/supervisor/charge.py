@@ -52,14 +52,16 @@ class Runner:
             return list(self.together.values())
         return [self.charge] if self.charge is not None and self.charge.row is not None else []
 
-    def addressed(self, message: Any) -> Charge | None:
-        """Return of which charge a message of its speaks; None: of none."""
+    def addressed(self, message: Any) -> list[Charge]:
+        """Return of which charges a message of its speaks: without a number of all, as before a batch has begun."""
         number = message.get("number", 0) if isinstance(message, dict) else 0
+        if self.together and number == 0:
+            return list(self.together.values())
         one = {} if self.charge is None else {self.charge.number: self.charge}
         found = (self.together or one).get(number if isinstance(number, int) else -1)
         if found is None:
             log.error("pid=%d speaks of order %s, which it does not execute", self.pid, number)
-        return found
+        return [] if found is None else [found]
 
     def close(self) -> None:
         """Give back the descriptors and the pages; after it was reaped."""

@@ -115,6 +115,8 @@ class Claiming(Seating):
                 claimed[row.id] = row
             else:
                 self._unreleased[row.id] = row.attempt
+                if isinstance(charge, Part):
+                    charge.batch.drop(charge)
         self._claimed([(order, charge) for order, charge in seats if UUID(order.id) in claimed], claimed)
 
     def _claimed(self, seats: list[Seat], rows: Mapping[UUID, StatusRow]) -> None:

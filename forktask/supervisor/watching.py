@@ -56,11 +56,10 @@ class Watching:
     def _take_words(self, runner: Runner) -> None:
         relay = self.orders.relays.of(runner)
         for message in runner.channel.messages():
-            if (charge := runner.addressed(message)) is None:
-                continue
-            charge.note(message)
-            if relay is not None and charge.goes_on:
-                self._pass_on(relay, charge)
+            for charge in runner.addressed(message):
+                charge.note(message)
+                if relay is not None and charge.goes_on:
+                    self._pass_on(relay, charge)
 
     def _pass_on(self, relay: Relay, charge: Charge) -> None:
         """One attempt is over, and its runner goes on: it has sent all that belongs to it."""

@@ -20,7 +20,7 @@ from forktask.progress import Page, Report, memory_file
 from forktask.rows import Due, new_id
 from forktask.states import Cause, StartMethod
 from forktask.supervisor.batch import Batch, Part
-from forktask.supervisor.charge import Charge
+from forktask.supervisor.charge import Charge, Runner
 from forktask.supervisor.order import Order
 from forktask.supervisor.orders import Orders
 from forktask.supervisor.rooms import Rooms
@@ -76,6 +76,34 @@ def test_settings_that_are_refused_by_now_cost_their_own_row_only(two_pages: lis
     found = two_pages[1].read()
     assert found is not None and found[1] == Report(10.0, "year 2030")
     assert two_pages[0].read() is None
+
+
+class SortedTask(YearsTask):
+    """Would have the order of the statuses, and so of the results, be another."""
+
+    def execute_batch(self, statuses: Any) -> list[Any]:
+        statuses.sort(key=lambda status: -status.settings.year)
+        return [status.settings.year for status in statuses]
+
+
+class OutOfMemoryTask(YearsTask):
+    """Returns what was raised."""
+
+    def execute_batch(self, statuses: Sequence[LiveStatus]) -> list[Any]:
+        try:
+            raise MemoryError("one that was caught")
+        except MemoryError as error:
+            return [error for _ in statuses]
+
+
+def test_nobody_can_give_the_statuses_another_order(two_pages: list[Page]) -> None:
+    words = batch.run(SortedTask.name, shares(two_pages, {"year": 2030}, {"year": 2031}), nullcontext)
+    assert [word["class"] for word in words] == ["AttributeError"] * 2
+
+
+def test_an_error_for_want_of_memory_in_the_list_says_where_it_was_raised(two_pages: list[Page]) -> None:
+    words = batch.run(OutOfMemoryTask.name, shares(two_pages, {"year": 2030}, {"year": 2031}), nullcontext)
+    assert ["one that was caught" in word["traceback"] for word in words] == [True] * 2
 
 
 @pytest.mark.parametrize(
@@ -151,11 +179,19 @@ def test_a_timeout_ends_all_at_once(scene: Scene) -> None:
     assert [part.stop.cause for part in scene.parts if part.stop] == [Cause.CANCELLED, Cause.TIMEOUT, Cause.TIMEOUT]
 
 
-def test_a_runner_whose_rows_are_all_of_others_is_killed(scene: Scene) -> None:
+def test_a_runner_whose_rows_are_all_of_others_is_killed_at_once(scene: Scene) -> None:
+    scene.parts[0].begin_stop(Cause.CANCELLED, 1.0)
     for part in scene.parts:
-        assert scene.wait(0) == []
+        assert scene.sent == []
         part.give_up()
-    assert scene.wait(0) == [signal.SIGKILL]
+    assert scene.sent == [signal.SIGKILL]
+
+
+def test_what_is_said_before_the_batch_has_begun_is_of_all(scene: Scene) -> None:
+    runner = scene.batch.runner
+    assert Runner.addressed(runner, {"word": "error"}) == scene.parts
+    assert Runner.addressed(runner, {"word": "error", "number": 2}) == [scene.parts[1]]
+    assert Runner.addressed(runner, {"word": "error", "number": 4}) == []
 
 
 def test_each_has_its_share_of_the_processor_time(scene: Scene) -> None:
@@ -216,6 +252,27 @@ def test_a_row_that_was_claimed_for_another_runner_is_left_to_that() -> None:
     orders._claimed([(Order(id=str(row.id), task=row.task), Charge(runner))], {row.id: row})
     assert free == [runner]
     assert fleet.under_way == {}
+
+
+def test_a_batch_whose_runner_died_while_its_claim_was_in_doubt_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "is_alive", lambda identity: False)
+    released: list[Any] = []
+    me = a_supervisor().id
+    runner: Any = SimpleNamespace(pid=1, identity=RUNNER, page=None, output=None)
+    names = ("boot_id", "pid_namespace", "pid", "start_ticks")
+    claimed = {f"runner_{name}": getattr(RUNNER, name) for name in names} | {"supervisor_id": me}
+    rows = {row.id: row for row in (a_row(task=YearsTask.name, **claimed) for _ in range(2))}
+    store = SimpleNamespace(get=rows.get, release=lambda status_id, attempt, by: released.append(status_id))
+    fleet: Any = SimpleNamespace(learnt=0, under_way={})
+    orders = Orders(SimpleNamespace(max_running=1), fleet, SimpleNamespace(store=store), me)  # type: ignore[arg-type]
+    before = len(os.listdir("/proc/self/fd"))
+    seats = zip(rows, Batch(runner, 2, "batch").charges, strict=True)
+    orders._doubtful = [(Order(id=str(status_id), task=YearsTask.name), charge) for status_id, charge in seats]
+    orders._settle_doubts()
+    assert released == list(rows)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_where_no_memory_file_can_be_had_a_row_is_run_without_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
