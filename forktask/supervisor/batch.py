@@ -148,7 +148,7 @@ class Part(Charge):
     @property
     def may_pause(self) -> bool:
         """True if no other one would stand still with it."""
-        return len(self.batch.charges) == 1
+        return all(charge is self or charge.superseded for charge in self.batch.charges)
 
     @property
     def next_moment(self) -> float | None:

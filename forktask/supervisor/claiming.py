@@ -121,6 +121,7 @@ class Claiming(Seating):
 
     def _claimed(self, seats: list[Seat], rows: Mapping[UUID, StatusRow]) -> None:
         """Hand the rows over that were claimed."""
+        lost: list[StatusRow] = []
         for order, charge in seats:
             self.pending.pop(order.id, None)
             row = rows.get(UUID(order.id))
@@ -133,7 +134,8 @@ class Claiming(Seating):
                 self._unreleased[row.id] = row.attempt
             elif row.bound and not order.bound:
                 self._dismiss(charge)
-                self._fail_one(row, "its arguments were handed over once and are stored nowhere")
+                self._unreleased[row.id] = row.attempt
+                lost.append(row)
             else:
                 if (older := self.fleet.under_way.get(row.id)) is not None:
                     older.give_up()
@@ -141,6 +143,9 @@ class Claiming(Seating):
         claimed = (charge for _, charge in seats if isinstance(charge, Part) and charge.row is not None)
         for batch in dict.fromkeys(charge.batch for charge in claimed):
             self._guarded(batch.charges[0], batch.hand_over)
+        for row in lost:  # last: where the database is away by now, the others have their runners
+            self._fail_one(row, "its arguments were handed over once and are stored nowhere")
+            del self._unreleased[row.id]
         self.release()
 
     def _hand_over(self, charge: Charge, row: StatusRow, order: Order, definition: TaskDefinition) -> None:

@@ -48,6 +48,8 @@ class Rooms:
         """After which name the limits begin that are known, and after which those that follow; empty: at the first."""
         self._looked: dict[tuple[str | None, str], str] = {}
         """Up to which limit was looked into a queue, and so many limits; absent: into all."""
+        self._chosen: dict[tuple[str | None, str], list[str]] = {}
+        """Limits that are looked into at this look: what is found there is joined by what is due behind it."""
         self._rooms: dict[str, Room] = {}
         self._taken: dict[str | None, int] = {}
         self._count = 0
@@ -65,6 +67,7 @@ class Rooms:
     def look(self) -> None:
         """Look where there is room now; costs nothing where no limit is waited for."""
         self.opens_in = None
+        self._chosen.clear()
         self._first_name = self._last_name
         self._rooms = self.store.rooms(self._first_name) if self._is_awaited else {}
         if not self._rooms and self._first_name:
@@ -102,13 +105,18 @@ class Rooms:
 
     def _open(self, queue: str | None, places: int) -> list[tuple[str, int]]:
         """Return limits that have room, with how much may be taken of each; the next ones at the next look."""
-        names = sorted(name for name, room in self._rooms.items() if room.places > 0)
         where = (queue, self._first_name)
+        if where not in self._chosen:
+            self._chosen[where] = self._next_open(where)
+        return [(name, min(places, self._rooms[name].places)) for name in self._chosen[where]]
+
+    def _next_open(self, where: tuple[str | None, str]) -> list[str]:
+        names = sorted(name for name, room in self._rooms.items() if room.places > 0)
         after = self._looked.pop(where, "")
         names = [name for name in names if name > after] or names
         if len(names) > MOST_LINES:
             self._looked[where] = names[MOST_LINES - 1]
-        return [(name, min(places, self._rooms[name].places)) for name in names[:MOST_LINES]]
+        return names[:MOST_LINES]
 
     def in_turn(self, lines: Iterable[Sequence[Due]]) -> list[Due]:
         """Merge lines, each in its own order: the highest priority first, of equal ones a row of each line."""

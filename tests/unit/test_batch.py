@@ -14,16 +14,16 @@ import pytest
 from pydantic import BaseModel
 
 from forktask import batch, process
+from forktask.limit import Room
 from forktask.live import LiveStatus
 from forktask.process import Exit
 from forktask.progress import Page, Report, memory_file
 from forktask.rows import Due, new_id
 from forktask.states import Cause, StartMethod
 from forktask.supervisor.batch import Batch, Part
-from forktask.supervisor.charge import Charge, Runner
+from forktask.supervisor.charge import Runner
 from forktask.supervisor.order import Order
-from forktask.supervisor.orders import Orders
-from forktask.supervisor.rooms import Rooms
+from forktask.supervisor.rooms import MOST_LINES, Rooms
 from forktask.supervisor.seating import Seating
 from forktask.task import Task
 from tests.store.examples import RUNNER, a_row, a_supervisor
@@ -194,6 +194,14 @@ def test_what_is_said_before_the_batch_has_begun_is_of_all(scene: Scene) -> None
     assert Runner.addressed(runner, {"word": "error", "number": 4}) == []
 
 
+def test_who_is_alone_with_its_runner_may_pause(scene: Scene) -> None:
+    first, *others = scene.parts
+    for other in others:
+        assert not first.may_pause
+        other.give_up()
+    assert first.may_pause
+
+
 def test_each_has_its_share_of_the_processor_time(scene: Scene) -> None:
     exit = Exit(exit_code=0, signal=None, cpu_seconds=6.0, peak_memory=5)
     assert [part.share_of(exit) for part in scene.parts] == [replace(exit, cpu_seconds=2.0)] * 3
@@ -243,36 +251,12 @@ def test_rows_are_joined_by_those_behind_them() -> None:
     assert together(found, 0) == together(found, 1)
 
 
-def test_a_row_that_was_claimed_for_another_runner_is_left_to_that() -> None:
-    runner: Any = SimpleNamespace(pid=1, identity=RUNNER, page=None, output=None, forked=True, channel=None)
-    free: list[Any] = []
-    fleet: Any = SimpleNamespace(learnt=0, under_way={}, give_back=free.append)
-    orders = Orders(SimpleNamespace(max_running=1), fleet, SimpleNamespace(store=None), a_supervisor().id)  # type: ignore[arg-type]
-    row = a_row(task=YearsTask.name, runner_pid=RUNNER.pid + 1, runner_start_ticks=1)
-    orders._claimed([(Order(id=str(row.id), task=row.task), Charge(runner))], {row.id: row})
-    assert free == [runner]
-    assert fleet.under_way == {}
-
-
-def test_a_batch_whose_runner_died_while_its_claim_was_in_doubt_leaves_nothing_open(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(process, "is_alive", lambda identity: False)
-    released: list[Any] = []
-    me = a_supervisor().id
-    runner: Any = SimpleNamespace(pid=1, identity=RUNNER, page=None, output=None)
-    names = ("boot_id", "pid_namespace", "pid", "start_ticks")
-    claimed = {f"runner_{name}": getattr(RUNNER, name) for name in names} | {"supervisor_id": me}
-    rows = {row.id: row for row in (a_row(task=YearsTask.name, **claimed) for _ in range(2))}
-    store = SimpleNamespace(get=rows.get, release=lambda status_id, attempt, by: released.append(status_id))
-    fleet: Any = SimpleNamespace(learnt=0, under_way={})
-    orders = Orders(SimpleNamespace(max_running=1), fleet, SimpleNamespace(store=store), me)  # type: ignore[arg-type]
-    before = len(os.listdir("/proc/self/fd"))
-    seats = zip(rows, Batch(runner, 2, "batch").charges, strict=True)
-    orders._doubtful = [(Order(id=str(status_id), task=YearsTask.name), charge) for status_id, charge in seats]
-    orders._settle_doubts()
-    assert released == list(rows)
-    assert len(os.listdir("/proc/self/fd")) == before
+def test_rows_are_joined_under_the_limits_where_they_were_found() -> None:
+    store: Any = SimpleNamespace(due_in=lambda *given, limit_name="": [a_due()] if limit_name == "a" else [])
+    rooms = Rooms(store)
+    rooms._rooms = {name: Room(places=1, opens_in=None) for name in ("a", *(f"b{n:03}" for n in range(MOST_LINES)))}
+    found = [rooms.due_in("default", [YearsTask.name], 1) for _ in range(2)]
+    assert [len(rows) for rows in found] == [1, 1]
 
 
 def test_where_no_memory_file_can_be_had_a_row_is_run_without_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
