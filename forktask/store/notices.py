@@ -13,7 +13,7 @@ from forktask.store.database import Database
 from forktask.store.failures import failure
 from forktask.store.patience import patient_connection
 from forktask.store.queues import UNBOUND
-from forktask.store.statements import Statement, database_now
+from forktask.store.statements import AT, Statement, database_now
 from forktask.tables import QUEUED_STATE, STATUS
 
 T = TypeVar("T")
@@ -41,12 +41,18 @@ class Notices:
         """
         return Listener(self.database) if self.database.kind == "postgresql" else None
 
-    def next_due(self, queues: Collection[str], tasks: Collection[str]) -> float | None:
-        """Return in how many seconds the first row of these queues will be due; None: none waits for its time."""
+    def next_due(self, queues: Collection[str], tasks: Collection[str], since: float) -> float | None:
+        """Return in how many seconds the first row of these queues will be due; None: none waits for its time.
+
+        Args:
+            since: Seconds ago from which on those count that have become due, for a look that began then has missed
+                them; what is returned is negative for them.
+        """
         if not queues or not tasks:
             return None
         names, known = padded("queue", sorted(queues)), padded("task", sorted(tasks))
-        first, now = self.database.rows(select_next_due, len(names), len(known), values=names | known)[0]
+        values = names | known | {"microseconds": round(since * 1e6)}
+        first, now = self.database.rows(select_next_due, len(names), len(known), values=values)[0]
         return (first - now).total_seconds() if first is not None else None
 
 
@@ -110,5 +116,5 @@ def select_next_due(queues: int, tasks: int) -> Statement:
     """When the first row is due that waits for its time, and the time by the clock of the database."""
     these = (STATUS.c.queue.in_(one_of("queue", queues)), STATUS.c.task.in_(one_of("task", tasks)))
     first = func.min(STATUS.c.run_after, type_=STATUS.c.run_after.type)
-    later = (conditions.NOT_CANCELLED, UNBOUND, STATUS.c.run_after > database_now())
+    later = (conditions.NOT_CANCELLED, UNBOUND, STATUS.c.run_after > AT)
     return select(first, database_now()).where(QUEUED_STATE, *these, *later)

@@ -49,26 +49,27 @@ class RestingInspection(Inspection):
 
     def look_in_queues(self) -> None:
         """Find what is due at once, since somebody says that there is something."""
-        rested = clock.monotonic() < self._rests_until
+        begun = clock.monotonic()
+        rested = begun < self._rests_until
         super().look_in_queues()
         if self._has_work or self._is_held_back():
             self.stir()
         elif rested:
-            self._rest()  # until then, if it is for a later time
+            self._rest(begun)  # until then, if it is for a later time
 
     def look(self) -> None:
         """Look at everything, unless it rests."""
         if clock.monotonic() < self._rests_until and not self._has_work:
             self._rest_on()
             return
-        before = self.looked_at
+        before, begun = self.looked_at, clock.monotonic()
         super().look()
         if self.looked_at == before:
             return  # the database is away
         if self.idle_rounds == 0:
             self.stir()
             return
-        self._rest()
+        self._rest(begun)
         if self._idle_since is None:
             self._idle_since = clock.monotonic()
             log.info("idle")
@@ -97,12 +98,17 @@ class RestingInspection(Inspection):
         if self.schedules.ordered > ordered:
             self._rests_until = 0.0
 
-    def _rest(self) -> None:
-        """Rest until half a second before the time, since the loop comes here once a second."""
+    def _rest(self, begun: float) -> None:
+        """Rest until half a second before the time, since the loop comes here once a second.
+
+        Args:
+            begun: When the look began that found nothing: what has become due meanwhile calls for another.
+        """
         if self.sleep <= LOOK_INTERVAL:
             return
         try:
-            due = self.store.next_due(self.queues, {*registry.names()} - self.ignored)
+            since = clock.monotonic() - begun + LOOK_INTERVAL
+            due = self.store.next_due(self.queues, {*registry.names()} - self.ignored, since)
         except StoreError as error:
             self.orders.ledger.note_failure(error)
             return

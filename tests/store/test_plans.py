@@ -163,7 +163,11 @@ LOOKS: dict[str, tuple[Any, tuple[Hashable, ...], dict[str, Any]]] = {
     "under way by limit": (select_counts, ("limit_name", 1), padded("limit_name", ["printer"])),
     "under way by queue": (select_counts, ("queue", 1), padded("queue", ["default"])),
     "room of a queue": (select_queue_room, (), {"queue": "default"}),
-    "next due": (select_next_due, (1, 1), padded("queue", ["default"]) | padded("task", ["b"])),
+    "next due": (
+        select_next_due,
+        (1, 1),
+        padded("queue", ["default"]) | padded("task", ["b"]) | {"microseconds": 1_000_000},
+    ),
     "listed, of a task": (select_listed, ((), frozenset({"task"})), {"task": "b", "limit": 20}),
     "listed, of an owner": (select_listed, ((), frozenset({"owner"})), {"owner": "nobody", "limit": 20}),
     "listed, running": (select_listed, ((State.RUNNING,), frozenset()), {"limit": 20}),

@@ -80,3 +80,15 @@ def test_a_line_is_told_in_the_order_in_which_it_is_taken(store: Store) -> None:
     assert store.line_of("default") == [(rows[2].id, TASK), (rows[0].id, TASK), (rows[1].id, TASK)]
     assert store.running_in("default") == {TASK: 1}
     assert store.running_in("other") == {}
+
+
+def test_what_became_due_during_a_look_is_not_overlooked_by_the_one_who_rests(store: Store) -> None:
+    task = waits(store, seconds=0.5).task
+    assert store.next_due(["default"], [task], since=0.0) is None
+    missed = store.next_due(["default"], [task], since=60.0)
+    assert missed is not None
+    assert -60 < missed < 0
+    inserted(store, queue="default", run_after=clock.after(30))
+    coming = store.next_due(["default"], [task], since=0.0)
+    assert coming is not None
+    assert 0 < coming <= 30
