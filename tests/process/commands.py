@@ -15,7 +15,7 @@ from unittest import mock
 
 from click.testing import CliRunner
 
-from forktask import config, registry
+from forktask import config, place, registry
 from forktask.cli import group
 from forktask.runtime import Runtime
 from tests.runtimes import _current_is
@@ -38,8 +38,9 @@ def environment(runtime: Runtime) -> dict[str, str]:
 
 @contextmanager
 def operator(environ: Mapping[str, str]) -> Iterator[None]:
-    """Be somebody with that environment, whose settings are all there."""
-    with mock.patch.dict(os.environ, environ), mock.patch.object(sys, "path", [*sys.path]):
+    """Be somebody with that environment, whose settings are all there, and without the applications of other tests."""
+    alone = mock.patch.object(place, "_contexts", [])
+    with mock.patch.dict(os.environ, environ), mock.patch.object(sys, "path", [*sys.path]), alone:
         runtime = Runtime(config.load({}, os.environ))
         try:
             with contextmanager(_current_is)(runtime):
