@@ -39,7 +39,7 @@ def environment(runtime: Runtime) -> dict[str, str]:
 @contextmanager
 def operator(environ: Mapping[str, str]) -> Iterator[None]:
     """Be somebody with that environment, whose settings are all there, and without the applications of other tests."""
-    alone = mock.patch.object(place, "_contexts", [])
+    alone: Any = mock.patch.object(place, "_contexts", [])
     with mock.patch.dict(os.environ, environ), mock.patch.object(sys, "path", [*sys.path]), alone:
         runtime = Runtime(config.load({}, os.environ))
         try:
