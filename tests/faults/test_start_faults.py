@@ -65,9 +65,9 @@ def test_a_row_fails_when_the_kernel_refuses_to_start_the_supervisor(
 
 @pytest.mark.parametrize("directory", ["cannot be made", "is somebody else's", "cannot be written"])
 def test_a_web_process_without_a_runtime_directory_has_a_supervisor_of_its_own(
-    make_runtime: MakeRuntime, tmp_path: Path, directory: str
+    make_runtime_both: MakeRuntime, tmp_path: Path, directory: str
 ) -> None:
-    beside, place, under = make_runtime(), tmp_path / "place", [] if os.geteuid() else WITHOUT_ROOTS_RIGHTS
+    beside, place, under = make_runtime_both(), tmp_path / "place", [] if os.geteuid() else WITHOUT_ROOTS_RIGHTS
     place.mkdir(0o700)
     if directory == "cannot be made":
         place = Path("/proc/forktask")
@@ -79,7 +79,7 @@ def test_a_web_process_without_a_runtime_directory_has_a_supervisor_of_its_own(
         place = Path("/usr")
     before = set(place.iterdir()) if place.exists() else set()
     with nothing_else_touched(beside, tmp_path):
-        runtime = make_runtime(runtime_dir=str(place), version="placeless")
+        runtime = make_runtime_both(runtime_dir=str(place), version="placeless")
         tells(run(runtime, RUN, under=under), DONE)
         assert (set(place.iterdir()) if place.exists() else set()) == before
 

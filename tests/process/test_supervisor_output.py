@@ -125,16 +125,16 @@ def test_a_record_that_the_limit_cuts_is_dropped_whole(make_runtime: MakeRuntime
     assert status.attempts()[0].log_dropped > 0
 
 
-def test_a_flood_of_output_neither_stops_nor_swells_the_supervisor(own_runtime: Runtime) -> None:
+def test_a_flood_of_output_neither_stops_nor_swells_the_supervisor(own_runtime_both: Runtime) -> None:
     completed(zoo.nothing.initiate())
-    supervisor = psutil.Process(the_supervisor(own_runtime.store).pid)
+    supervisor = psutil.Process(the_supervisor(own_runtime_both.store).pid)
     before = supervisor.memory_info().rss
     status = zoo.flood.initiate({"size": 100_000_000})
     other = completed(zoo.echo.initiate({"beside": "the flood"}))
     assert other.result == {"beside": "the flood"}
     completed(status)
-    assert len(text_of(status)) == own_runtime.settings.log_limit
-    assert status.attempts()[0].log_dropped == 100_000_000 - own_runtime.settings.log_limit
+    assert len(text_of(status)) == own_runtime_both.settings.log_limit
+    assert status.attempts()[0].log_dropped == 100_000_000 - own_runtime_both.settings.log_limit
     assert supervisor.memory_info().rss - before < 30_000_000
 
 
