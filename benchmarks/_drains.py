@@ -244,8 +244,8 @@ def _known(folder: Path) -> dict[str, tuple[tuple[str, ...], Drain]]:
         "RQ, no fork": (("redis", "rq"), drain(slow, lambda: of_rq("rq.worker.SimpleWorker"))),
         "RQ, fork for each job": (("redis", "rq"), drain(forks, lambda: of_rq("rq.worker.Worker"))),
         "Procrastinate": (("PostgreSQL", "procrastinate"), drain(slow, lambda: of_procrastinate(folder))),
-        "django-tasks, SQLite": (("django_tasks_db",), drain(slow, lambda: of_django("SQLite", folder))),
+        "django-tasks, SQLite": (("django_tasks_db", "django_tasks"), drain(slow, lambda: of_django("SQLite", folder))),
         "django-tasks, PostgreSQL": (
-            ("PostgreSQL", "django_tasks_db"), drain(forks, lambda: of_django("PostgreSQL", folder)),
+            ("PostgreSQL", "django_tasks_db", "django_tasks"), drain(forks, lambda: of_django("PostgreSQL", folder)),
         ),
     }  # fmt: skip
