@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
+from typing import Self
 from uuid import UUID
 
 from forktask import place
@@ -40,22 +41,35 @@ def live_id() -> UUID | None:
     return found.id if found is not None else None
 
 
-@contextmanager
-def running(status: LiveStatus) -> Iterator[None]:
-    """Make `status` the one of the task that runs; afterwards it is the one before, for a task may run another."""
-    global _of_process
-    if place.in_supervisor():
-        before, _of_process = _of_process, status
-        try:
-            yield
-        finally:
-            _of_process = before
-        return
-    token = _of_context.set(status)
-    try:
-        yield
-    finally:
-        _of_context.reset(token)
+class Running:
+    """A context in which a status is the one of the task that runs, from `begin` on.
+
+    Afterwards it is the one before, for a task may run another.
+    """
+
+    __slots__ = ("_before", "_token")
+
+    def __init__(self) -> None:
+        self._token: Token[LiveStatus | None] | None = None
+
+    def __enter__(self) -> Self:
+        self._before = _of_process
+        return self
+
+    def begin(self, status: LiveStatus) -> None:
+        """Make `status` the one of the task that runs."""
+        global _of_process
+        if place.in_supervisor():
+            _of_process = status
+        else:
+            self._token = _of_context.set(status)
+
+    def __exit__(self, *error: object) -> None:
+        global _of_process
+        if self._token is not None:
+            _of_context.reset(self._token)
+        elif place.in_supervisor():
+            _of_process = self._before
 
 
 @contextmanager

@@ -42,6 +42,8 @@ def to_json(value: Any, name: str, *, limit: int = JSON_LIMIT) -> str:
 
 def plain(value: Any, name: str, *, limit: int = JSON_LIMIT) -> Any:
     """Return `value` as JSON gives it back (tuples become lists), checked as `to_json` does."""
+    if value is None:
+        return None
     return json.loads(to_json(value, name, limit=limit))
 
 

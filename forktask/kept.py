@@ -18,18 +18,21 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Mapping
-from typing import Any, Final, NoReturn, TypeAlias
+import time
+from collections.abc import Container, Mapping
+from typing import Any, Final, NoReturn
 
-from forktask import capture, clock, place, process, runner
+from forktask import barecalls, capture, clock, place, process, runner
 from forktask.progress import Page
 from forktask.states import Cause
 
-Handlers: TypeAlias = Mapping[int, Any]
 PR_SET_CHILD_SUBREAPER: Final = 36
 DESCRIPTOR: Final = struct.Struct("=i")
 LARGE: Final = 64 * 1024
 """Bytes beyond which an order comes as a file of its own, since it would not fit into the box."""
+TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+SEED: Final = 32
+"""Bytes of chance for the random numbers of a task; Python itself takes 2500, which take longer than a small task."""
 FIRST_FREE: Final = 64
 """Where our own descriptors begin, out of the way of what a task opens and closes by number."""
 
@@ -42,14 +45,14 @@ def serve(sock: socket.socket, page: Page, context: place.Context, mark: str) ->
     """
     box = receive_box(sock)
     _adopt_orphans()
-    handlers = _handlers()
-    surroundings = Surroundings()
+    handlers, surroundings, usage, ending = Handlers(), Surroundings(), Usage(), mark.encode()
     connection = runner.Voice(sock)
     runner.keep(page)
     while (order := take(box)) is not None:
         voice = connection.of(order["number"])
-        last = _execute(order, voice, page, context, handlers)
-        last["goes_on"] = surroundings.put_back(mark.encode()) and last["goes_on"]
+        last = _execute(order, voice, page, context, usage)
+        handlers.put_back()
+        last["goes_on"] = surroundings.put_back(ending) and last["goes_on"]
         if not last["goes_on"]:
             voice.say_last(last)
         voice.say_or_leave(last)
@@ -106,23 +109,46 @@ def _directory() -> int:
 
 
 def _execute(
-    order: Mapping[str, Any], voice: runner.Voice, page: Page, context: place.Context, handlers: Handlers
+    order: Mapping[str, Any], voice: runner.Voice, page: Page, context: place.Context, usage: Usage
 ) -> dict[str, Any]:
     """Execute one order; return its last word, with what else the supervisor has to know of it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    barecalls.set_mask(barecalls.BLOCK, (signal.SIGTERM,))
     page.begin(order["number"])  # which tells for whom a signal is
     _be_as_new()
-    threads, used, begun = threading.active_count(), _cpu_seconds(), clock.monotonic()
+    threads = threading.active_count()
+    usage.begin()
     last = runner.run_here(order, voice, page, context)
-    _silence(handlers)
     found = page.read()
-    return last | {
-        "seconds": clock.monotonic() - begun,
-        "cpu": _cpu_seconds() - used,
-        "memory": peak_memory(),
-        "report": found[1] if found is not None else None,
-        "goes_on": _ended_well(last) and threading.active_count() <= threads and not _has_children(),
-    }
+    last |= usage.taken()
+    last["report"] = found[1] if found is not None else None
+    last["goes_on"] = _ended_well(last) and threading.active_count() <= threads and not _has_children()
+    return last
+
+
+class Usage:
+    """What each task takes of the machine, one after the other."""
+
+    def __init__(self) -> None:
+        self._children = _cpu_of(resource.getrusage(resource.RUSAGE_CHILDREN))
+        self._begun = self._cpu = 0.0
+
+    def begin(self) -> None:
+        """Note that a task begins."""
+        self._cpu = time.process_time()
+        self._begun = clock.monotonic()
+
+    def taken(self) -> dict[str, Any]:
+        """Return its seconds, those of processors, and the most bytes that were resident so far."""
+        seconds = clock.monotonic() - self._begun
+        cpu = time.process_time() - self._cpu
+        own, of_children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+        before, self._children = self._children, _cpu_of(of_children)
+        memory = max(own.ru_maxrss, of_children.ru_maxrss) * 1024
+        return {"seconds": seconds, "cpu": cpu + self._children - before, "memory": memory}
+
+
+def _cpu_of(usage: resource.struct_rusage) -> float:
+    return usage.ru_utime + usage.ru_stime
 
 
 def _adopt_orphans() -> None:
@@ -131,29 +157,36 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _handlers() -> Handlers:
-    """Return the handler of each signal."""
-    return {number: signal.getsignal(number) for number in signal.valid_signals()}
+class Handlers:
+    """The handlers of all signals, as they were before the first task."""
 
+    def __init__(self) -> None:
+        self._numbers = [int(number) for number in sorted(signal.valid_signals())]
+        self._known = [barecalls.handler_of(number) for number in self._numbers]
 
-def _silence(handlers: Handlers) -> None:
-    """Have no timer and no handler that a task has left be felt by the next one."""
-    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
-        signal.setitimer(timer, 0)
-    signal.set_wakeup_fd(-1)
-    pending = signal.sigpending()
-    for number, handler in handlers.items():
-        if number in pending:
-            signal.signal(number, signal.SIG_IGN)  # as the kernel forgets it then
-        if handler is not None and (number in pending or signal.getsignal(number) != handler):
-            signal.signal(number, handler)
+    def put_back(self) -> None:
+        """Have no timer and no handler that a task has left be felt by the next one."""
+        for timer in TIMERS:
+            signal.setitimer(timer, 0)
+        signal.set_wakeup_fd(-1)
+        pending = barecalls.pending()
+        found = [barecalls.handler_of(number) for number in self._numbers]
+        if pending or found != self._known:
+            self._renew(pending, found)
+
+    def _renew(self, pending: Container[int], found: list[Any]) -> None:
+        for number, handler, now in zip(self._numbers, self._known, found, strict=True):
+            if number in pending:
+                barecalls.set_handler(number, barecalls.IGNORE)  # as the kernel forgets it then
+            if handler is not None and (number in pending or now != handler):
+                barecalls.set_handler(number, handler)
 
 
 def _be_as_new() -> None:
     """Put back what a task may have changed and the next one must not feel."""
     runner.set_handlers()
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    random.seed()
+    barecalls.set_mask(barecalls.REPLACE, ())
+    random.seed(int.from_bytes(os.urandom(SEED)))
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed()
 
@@ -171,16 +204,6 @@ def _has_children() -> bool:
     except ChildProcessError:
         return False
     return True
-
-
-def _cpu_seconds() -> float:
-    of_all = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in of_all)
-
-
-def peak_memory() -> int:
-    """Return the most bytes that were resident since this process began."""
-    return max(resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def receive_box(sock: socket.socket) -> socket.socket:
@@ -229,4 +252,4 @@ def take(box: socket.socket, flags: int = 0) -> Any:
         with os.fdopen(DESCRIPTOR.unpack(ancillary[0][2])[0], "rb") as file:
             file.seek(0)
             data = file.read()
-    return json.loads(data) if data else None
+    return json.loads(data.decode()) if data else None

@@ -37,7 +37,6 @@ class LiveStatus:
         attempt: 1 for the first run.
         resumed_from: What `checkpoint` of an earlier attempt left, or None.
         worker_arguments: What follows `--` on the command line of the worker that runs it.
-        log: Logger whose lines stand in the log of the attempt.
     """
 
     def __init__(  # noqa: PLR0913 - all keywords, one caller; each is a fact only the runner knows
@@ -59,12 +58,17 @@ class LiveStatus:
         self.settings = settings
         self.attempt = attempt
         self.resumed_from = resumed_from
-        self.log = logging.getLogger(f"forktask.task.{task}" if task else "forktask.task")
+        self._task = task
         self._page = page
         self._bar = Bar(page, on_progress)
         self._send = send
         self._warnings = 0
         self._phases = Phases(phases, send)
+
+    @property
+    def log(self) -> logging.Logger:
+        """Logger whose lines stand in the log of the attempt."""
+        return logging.getLogger(f"forktask.task.{self._task}" if self._task else "forktask.task")
 
     def update(
         self,

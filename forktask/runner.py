@@ -7,8 +7,8 @@ Words, each a JSON object with the key `word`: `warning`, `phases`, `checkpoint`
 from __future__ import annotations
 
 import contextlib
-import copy
 import errno
+import functools
 import json
 import logging
 import os
@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, NoReturn, TypeAlias
 from uuid import UUID
 
-from forktask import bars, channel, current, hooks, lastword, place, process, registry
+from forktask import barecalls, bars, channel, current, hooks, lastword, place, process, registry
 from forktask.definition import TaskDefinition
 from forktask.errors import TaskStopped
 from forktask.jsonvalues import plain
@@ -49,8 +49,8 @@ def set_handlers() -> None:
     """Have SIGTERM stop the task, and the supervisor ask for its newest report, once signals are let in."""
     global _stopping
     _stopping = False
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(ASKED, _catch_up)
+    barecalls.set_handler(signal.SIGTERM, _stop)
+    barecalls.set_handler(ASKED, _catch_up)
 
 
 def listen_to_signals() -> None:
@@ -93,6 +93,7 @@ def be_runner_of(task: str, work: Callable[[], list[Word]]) -> list[Word]:
     return words
 
 
+@functools.cache
 def title(task: str) -> bytes:
     """Return what `ps -o comm` shows of a runner: the last part of the task's name, as far as there is room for it."""
     return f"task:{task.rpartition('.')[2]}".encode()[:15].decode(errors="ignore").encode()
@@ -109,8 +110,8 @@ class Voice:
 
     def of(self, number: int) -> Voice:
         """Return the voice of one of many orders, or of a batch: its words bear the number."""
-        voice = copy.copy(self)
-        voice._number = number
+        voice = Voice.__new__(Voice)
+        voice._sock, voice._is_ours, voice._lock, voice._number = self._sock, self._is_ours, self._lock, number
         return voice
 
     def say(self, message: Mapping[str, Any]) -> None:
@@ -126,11 +127,11 @@ class Voice:
                 is_ours = False
             if not is_ours:
                 raise OSError(errno.EBADF, "the task has closed the connection to its supervisor")
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # half a message is worse than none
+            mask = barecalls.set_mask(barecalls.BLOCK, (signal.SIGTERM,))  # half a message is worse than none
             try:
                 channel.send(self._sock, {**message, "number": self._number} if self._number else message)
             finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                barecalls.set_mask(barecalls.REPLACE, mask)
 
     def tell(self, word: str, value: Any) -> None:
         """Send a word that is not the last one."""
@@ -160,13 +161,13 @@ def run(
 ) -> dict[str, Any]:
     """Execute the order in the application's context; return the last word."""
     is_outermost = not current.all_live()  # a task may run another one inline
-    with contextlib.ExitStack() as until_judged:
+    with current.Running() as until_judged:
         try:
             definition: TaskDefinition = registry.get(order["task"])
             wait_for_debugger()
             with context():
                 live = live_status(order, definition, send, page, on_progress)
-                until_judged.enter_context(current.running(live))
+                until_judged.begin(live)
                 pick_up_bars()
                 hooks.before(definition.name, live)
                 found = definition.execute(live, order.get("shell") or (), order.get("private") or {})

@@ -20,7 +20,7 @@ from tests.source import Source, calls_of, functions, imports, parameters, publi
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    "errors states clock native moments retry limit line rules jsonvalues",
+    "errors states clock native barecalls moments retry limit line rules jsonvalues",
     "config registry identity queuename masking selection",
     "columns rows tables indexes sentences estimate progress phases track live bars definition schedule signals",
     "store",
