@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from tests import warm
 from tests.leftovers import describe, leftovers, mark_this_run
 from tests.waiting import wait_until
 
@@ -29,6 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def nothing_is_left_running() -> Iterator[None]:
     """Fail the run, and end them, if processes that a test started are there after the last test."""
     yield
+    warm.close()
     try:
         wait_until(lambda: not leftovers(RUN), timeout=5)
     except AssertionError:

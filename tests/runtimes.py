@@ -20,6 +20,7 @@ from forktask.rows import SupervisorRow
 from forktask.runtime import Runtime
 from forktask.status import TaskStatus
 from forktask.store import Store
+from tests import warm
 from tests.databases import BOTH, KINDS, database_url
 from tests.marks import marked
 from tests.waiting import wait_until
@@ -67,7 +68,7 @@ def runtimes(url: str, directory: Path) -> Iterator[MakeRuntime]:
         made.append(_current)
         return _current
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, warm.supervisors():
         patch.setenv(MARK, mark)
         try:
             yield make

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from forktask.runtime import Runtime
-from tests.process.commands import command, environment, forked
+from tests.process.commands import environment
 from tests.runtimes import PATIENCE
 from tests.waiting import wait_until
+from tests.warm import Command
 
 StartWorker = Callable[..., subprocess.Popen[str]]
 
@@ -28,7 +29,7 @@ def workers(runtime: Runtime) -> Iterator[StartWorker]:
         number = len(started)
         log = Path(settings.runtime_dir).parent / f"worker{number}.log"
         with log.open("w") as file:
-            process = forked(command("worker", *arguments), {**env, **more}, stderr=file, stdout=file)
+            process = Command("worker", *arguments, env={**env, **more}, stderr=file, stdout=file)
         started.append(process)
         if ready:
             wait_until(lambda: is_known(process.pid) or process.poll() is not None, PATIENCE, "a worker")
