@@ -20,6 +20,22 @@ Index(
 """Serves the claim and every look at what is not final, in the order in which rows are taken, so that neither ten
 thousand waiting rows nor, partial where the database can, a million final ones cost anything. It covers no column
 that progress writes."""
+_initiated = text("state = 'queued' AND queue IS NULL AND limit_name IS NULL")
+_PARTIAL = ("sqlite", "postgresql")
+for _name, _first, _is_partial in (
+    ("forktask_status_initiated", (STATUS.c.state,), True),
+    ("forktask_status_of_no_queue", (STATUS.c.queue, STATUS.c.state), False),
+):
+    Index(
+        _name,
+        *_first,
+        STATUS.c.priority.desc(),
+        STATUS.c.id,
+        sqlite_where=_initiated,
+        postgresql_where=_initiated,
+    ).ddl_if(callable_=lambda *of, dialect, is_partial=_is_partial, **kw: (dialect.name in _PARTIAL) == is_partial)
+"""Serves the look for what was initiated, in its order, so that it costs nothing how much waits in queues. Where it is
+not partial, it has to tell by a column what is in no queue."""
 Index(
     "forktask_status_queue",
     STATUS.c.queue,

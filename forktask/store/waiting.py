@@ -108,10 +108,10 @@ def select_due(tasks: int, mine: int, neighbours: int, is_limited: bool = False)
     if is_limited:
         return query.where(QUEUED_STATE, STATUS.c.line == given("line"), IN_LINE).order_by(*ORDER)
     return (
-        query.where(conditions.LIVE, conditions.QUEUED, STATUS.c.limit_name.is_(None), IS_DUE)
-        # MariaDB would find them by their queue, which is null, and sort them.
-        .with_hint(STATUS, "FORCE INDEX (forktask_status_live)", "mysql")
-        .with_hint(STATUS, "FORCE INDEX (forktask_status_live)", "mariadb")
+        query.where(QUEUED_STATE, STATUS.c.limit_name.is_(None), IS_DUE)
+        # MariaDB would find them by another index that has their queue, which is null, and sort them.
+        .with_hint(STATUS, "FORCE INDEX (forktask_status_of_no_queue)", "mysql")
+        .with_hint(STATUS, "FORCE INDEX (forktask_status_of_no_queue)", "mariadb")
         .order_by(STATUS.c.priority.desc(), STATUS.c.id)
     )
 

@@ -70,7 +70,7 @@ def full_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         store.close()
 
 
-SERVING = "live|queue|line|limit|later"
+SERVING = "live|initiated|queue|line|limit|later"
 """Indexes that are limited to what lives."""
 WHOLE = re.compile(rf"SCAN forktask_(attempt|status(?! USING (COVERING )?INDEX forktask_status_({SERVING})))")
 """What SQLite says of a step that reads all."""
@@ -182,7 +182,7 @@ LOOKS: dict[str, tuple[Any, tuple[Hashable, ...], dict[str, Any]]] = {
 }
 
 BY_KEY = {"get", "once", "requests", "what is live of an owner", "some of a page"} | {
-    "due in a queue", "one that is due", "queues", "tasks in a queue", "awaited in queues", "line of a queue",
+    "due", "due in a queue", "one that is due", "queues", "tasks in a queue", "awaited in queues", "line of a queue",
     "in a line, of one queue", "initiated, in a line", "what comes in line", "turn", "waits under a limit", "rooms",
     "under way by limit", "next due", "listed, of a task", "listed, of an owner", "counted, what ended lately",
     "ids of a range", "by reference",
@@ -246,6 +246,12 @@ def test_what_is_due_comes_in_the_order_of_the_index(full_store: Store, look: st
     told = str(plan(full_store, build, arguments, values)).lower()
     assert "temp b-tree" not in told
     assert "filesort" not in told
+
+
+def test_who_looks_for_what_was_initiated_reads_nothing_of_what_waits_in_queues(full_store: Store) -> None:
+    build, arguments, values = LOOKS["due"]
+    told = str(plan(full_store, build, arguments, values))
+    assert "forktask_status_initiated" in told or "forktask_status_of_no_queue" in told
 
 
 def test_the_check_of_plans_sees_a_scan(full_store: Store) -> None:
