@@ -73,11 +73,42 @@ def complaints() -> list[str]:
 def page(context: BrowserContext, complaints: list[str]) -> Iterator[Page]:
     """A tab that complains of nothing: no violation of the Content-Security-Policy, no error in a script."""
     page = context.new_page()
+    heard = hear(page)
+    yield page
+    assert_silent(heard, complaints)
+
+
+@pytest.fixture(scope="module")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """A profile for all tests of a module that only look: to make one takes longer than they do."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE * 1000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def reader(profile: BrowserContext, complaints: list[str]) -> Iterator[Page]:
+    """A tab of the module's profile that complains of nothing, as `page`; the profile remembers nothing of it."""
+    page = profile.new_page()
+    heard = hear(page)
+    yield page
+    page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    page.close()
+    profile.clear_cookies()
+    assert_silent(heard, complaints)
+
+
+def hear(page: Page) -> list[str]:
+    """Return the list of what a tab complains of from now on."""
     heard: list[str] = []
     page.on("console", lambda message: heard.append(f"{message.type}: {message.text} {message.location}"))
     page.on("pageerror", lambda error: heard.append(f"error: {error}"))
     page.on("dialog", lambda dialog: heard.append(f"dialog: {dialog.message}"))
-    yield page
+    return heard
+
+
+def assert_silent(heard: list[str], complaints: list[str]) -> None:
     assert not [text for text in heard if not any(allowed in text for allowed in (*complaints, NO_SITE))]
 
 
