@@ -95,10 +95,10 @@ def test_an_application_that_ignores_the_end_of_children_keeps_none_from_its_sup
 
 def test_a_thread_that_runs_since_the_import_makes_each_task_a_new_interpreter(site: Site) -> None:
     with serving(site, *GTHREAD, "threaded:app") as server:
-        ids = server.start_many(20)
-        site.until(lambda: all_run(site, 20), "twenty tasks")
+        ids = server.start_many(5)
+        site.until(lambda: all_run(site, 5), "the tasks")
         runs = site.processes("-m forktask run")
-        assert len(runs) == 20
+        assert len(runs) == 5
         assert len(site.supervisors()) == 1
         assert server.zombies() == []
         for row in finish(site, *ids):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,15 +37,20 @@ class Fresh:
         self, file: Path, *arguments: str, folder: Path, path: Sequence[str] | None = None, **environ: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a file as `python FILE` does; with `path`, that is `sys.path`."""
+        return self.python(str(file), *arguments, folder=folder, path=path, **environ)
+
+    def python(
+        self, *words: str, folder: Path, path: Sequence[str] | None = None, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run what `python WORDS` runs: a file, a file after `-P`, or a module after `-m`."""
         streams = [self._folder / "stdout", self._folder / "stderr"]
-        argv = [str(file), *arguments]
-        request = {"argv": argv, "folder": str(folder), "path": path, "environ": environ, "streams": map(str, streams)}
+        request = {"words": words, "folder": str(folder), "path": path, "environ": environ, "streams": streams}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request, default=list) + "\n")
+        self._process.stdin.write(json.dumps(request, default=str) + "\n")
         self._process.stdin.flush()
         code = int(self._process.stdout.readline())
-        return subprocess.CompletedProcess(argv, code, *(stream.read_text() for stream in streams))
+        return subprocess.CompletedProcess(words, code, *(stream.read_text() for stream in streams))
 
 
 @contextmanager
@@ -65,18 +71,14 @@ def serve() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
-def _be(argv: list[str], folder: str, path: list[str] | None, environ: dict[str, str], streams: list[str]) -> None:
+def _be(words: list[str], folder: str, path: list[str] | None, environ: dict[str, str], streams: list[str]) -> None:
     for number, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.chdir(folder)
     os.environ.update(environ)
-    sys.argv[:] = argv
-    sys.path[:] = path if path is not None else [str(Path(argv[0]).parent), *sys.path]
     code: Any = 1
     try:
-        main = sys.modules["__main__"] = ModuleType("__main__")
-        main.__file__ = argv[0]
-        exec(compile(Path(argv[0]).read_bytes(), argv[0], "exec"), main.__dict__)
+        _run(words, path)
         code = 0
     except SystemExit as end:
         code = end.code or 0
@@ -85,6 +87,20 @@ def _be(argv: list[str], folder: str, path: list[str] | None, environ: dict[str,
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 1)
+
+
+def _run(words: list[str], path: list[str] | None) -> None:
+    """Do what the interpreter does with its command line, in a module `__main__` that is new."""
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    option = words.pop(0) if words[0] in ("-P", "-m") else ""
+    sys.argv[:] = words
+    first = {"-P": [], "-m": [os.getcwd()]}.get(option, [os.path.dirname(os.path.abspath(words[0]))])
+    sys.path[:] = path if path is not None else [*first, *sys.path]
+    if option == "-m":
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        return
+    main.__file__ = os.path.abspath(words[0])
+    exec(compile(Path(words[0]).read_bytes(), main.__file__, "exec"), main.__dict__)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,8 @@ from tests.waiting import wait_until
 BIN = Path(sys.executable).parent
 
 
-def run(*command: str, folder: Path = ZOO) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=60
-    )
-
-
-def reports(*command: str, folder: Path = ZOO) -> list[dict[str, Any]]:
-    return told(run(*command, folder=folder))
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ZOO, env=environment(), capture_output=True, text=True, check=False, timeout=60)
 
 
 def told(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -54,50 +47,65 @@ def assert_same(interpreters: Fresh, report: dict[str, Any], reference: str) -> 
 
 PYTHON = sys.executable
 
-PROGRAMS = {
+STARTS = {
     "a script": ([PYTHON, "single.py"], "single:app"),
-    "a script by its absolute path": ([PYTHON, str(ZOO / "single.py")], "single:app"),
-    "a module": ([PYTHON, "-m", "single"], "single:app"),
     "a module of a package": ([PYTHON, "-m", "shop.nested.site"], "shop.nested.site:site"),
-    "a package": ([PYTHON, "-m", "shop"], "shop.__main__:application"),
-    "a factory called under the guard": ([PYTHON, "guarded.py"], "guarded:create_app()"),
-    "a factory with an argument": ([PYTHON, "guarded.py", "other"], "guarded:create_app('other')"),
-    "a factory called by main()": ([PYTHON, "guarded.py", "main"], "guarded:create_app()"),
     "flask, attribute": ([str(BIN / "flask"), "--app", "single", "where"], "single:app"),
-    "flask, file": (["flask", "--app", "shop/nested/site.py", "where"], "shop.nested.site:site"),
-    "flask, factory by itself": (["flask", "--app", "shop", "where"], "shop:create_app()"),
-    "flask, factory": (["flask", "--app", "shop:create_app", "where"], "shop:create_app()"),
+}
+"""Programs that an interpreter of their own runs, one of each kind."""
+
+PROGRAMS = {
+    "a script": (["single.py"], "single:app"),
+    "a script by its absolute path": ([str(ZOO / "single.py")], "single:app"),
+    "a module": (["-m", "single"], "single:app"),
+    "a module of a package": (["-m", "shop.nested.site"], "shop.nested.site:site"),
+    "a package": (["-m", "shop"], "shop.__main__:application"),
+    "a factory called under the guard": (["guarded.py"], "guarded:create_app()"),
+    "a factory with an argument": (["guarded.py", "other"], "guarded:create_app('other')"),
+    "a factory called by main()": (["guarded.py", "main"], "guarded:create_app()"),
+    "flask, file": ([str(BIN / "flask"), "--app", "shop/nested/site.py", "where"], "shop.nested.site:site"),
+    "flask, factory by itself": ([str(BIN / "flask"), "--app", "shop", "where"], "shop:create_app()"),
+    "flask, factory": ([str(BIN / "flask"), "--app", "shop:create_app", "where"], "shop:create_app()"),
     "flask, arguments": (
-        ["flask", "--app", "shop:create_app('big', extra=True)", "where"],
+        [str(BIN / "flask"), "--app", "shop:create_app('big', extra=True)", "where"],
         "shop:create_app('big', extra=True)",
     ),
-    "flask, a factory that hands on": (["flask", "--app", "shop:create_shop", "where"], "shop:create_shop()"),
+    "flask, a factory that hands on": (
+        [str(BIN / "flask"), "--app", "shop:create_shop", "where"],
+        "shop:create_shop()",
+    ),
     "flask, factory that only the command line tells": (
-        ["flask", "--app", "objects:create_app", "where"],
+        [str(BIN / "flask"), "--app", "objects:create_app", "where"],
         "objects:create_app()",
     ),
-    "flask, file with a factory": (["flask", "--app", "objects.py", "where"], "objects:create_app()"),
-    "flask, a module that imports more": (["flask", "--app", "entrance", "where"], "entrance:app"),
-    "a script that imports more": ([PYTHON, "entrance.py"], "entrance:app"),
-    "a script that is not meant to be imported": ([PYTHON, "script.py"], "single:app"),
-    "flask as a module": ([PYTHON, "-m", "flask", "--app", "shop", "where"], "shop:create_app()"),
+    "flask, file with a factory": ([str(BIN / "flask"), "--app", "objects.py", "where"], "objects:create_app()"),
+    "flask, a module that imports more": ([str(BIN / "flask"), "--app", "entrance", "where"], "entrance:app"),
+    "a script that imports more": (["entrance.py"], "entrance:app"),
+    "a script that is not meant to be imported": (["script.py"], "single:app"),
+    "flask as a module": (["-m", "flask", "--app", "shop", "where"], "shop:create_app()"),
     "flask, global set by the factory": (
-        ["flask", "--app", "late_global:create_app", "where"],
+        [str(BIN / "flask"), "--app", "late_global:create_app", "where"],
         "late_global:create_app()",
     ),
 }
 
 
+@pytest.mark.parametrize("how", STARTS)
+def test_another_interpreter_imports_the_application_of_a_program_that_starts(interpreters: Fresh, how: str) -> None:
+    command, reference = STARTS[how]
+    (report,) = told(run(*command))
+    assert_same(interpreters, report, reference)
+
+
 @pytest.mark.parametrize("how", PROGRAMS)
 def test_another_interpreter_imports_the_application_of_a_program(interpreters: Fresh, how: str) -> None:
-    (name, *arguments), reference = PROGRAMS[how]
-    run_it = partial(interpreters.run, BIN / "flask", folder=ZOO) if name == "flask" else partial(run, name)
-    (report,) = told(run_it(*arguments))
+    words, reference = PROGRAMS[how]
+    (report,) = told(interpreters.python(*words, folder=ZOO))
     assert_same(interpreters, report, reference)
 
 
 def test_two_applications_of_one_module_have_two_names(interpreters: Fresh) -> None:
-    public, admin = reports(PYTHON, "pair.py")
+    public, admin = told(interpreters.python("pair.py", folder=ZOO))
     assert_same(interpreters, public, "pair:public")
     assert_same(interpreters, admin, "pair:admin")
 
@@ -110,7 +118,7 @@ def test_flask_app_from_the_environment_is_found(interpreters: Fresh) -> None:
 def test_a_file_that_is_no_identifier_is_imported(interpreters: Fresh, tmp_path: Path) -> None:
     script = tmp_path / "my-app.py"
     shutil.copy(ZOO / "single.py", script)
-    (report,) = reports(PYTHON, "my-app.py", folder=tmp_path)
+    (report,) = told(interpreters.python("my-app.py", folder=tmp_path))
     assert report["tasks"] == ["my-app.single_task"]
     assert_same(interpreters, report, "my-app:app")
 
@@ -121,7 +129,7 @@ def test_a_file_that_is_not_on_the_path_is_imported_by_its_own_path(
 ) -> None:
     script = tmp_path / name
     shutil.copy(ZOO / "single.py", script)
-    (report,) = reports(PYTHON, "-P", str(script))
+    (report,) = told(interpreters.python("-P", str(script), folder=ZOO))
     assert_same(interpreters, report, f"file:{script}:app")
 
 
@@ -129,7 +137,7 @@ def test_a_script_that_a_tracer_runs_is_imported_by_its_module(interpreters: Fre
     tracer = "from importlib.machinery import ModuleSpec\n__spec__ = ModuleSpec('__main__', None, origin=__file__)\n"
     source = (ZOO / "single.py").read_text().replace("from __future__ import annotations", tracer)
     (tmp_path / "traced.py").write_text(source)
-    (report,) = reports(PYTHON, "traced.py", folder=tmp_path)
+    (report,) = told(interpreters.python("traced.py", folder=tmp_path))
     assert report["reference"] == "traced:app"
     assert loaded(interpreters, report)["routes"] == report["routes"]
 
