@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -24,6 +25,11 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the soak, which takes minutes of one worker: begun last it would keep all others waiting."""
     items.sort(key=lambda item: "test_soak.py" not in item.nodeid)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what was imported and collected: it stays to the end, and would be looked at again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
