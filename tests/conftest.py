@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the collector what was imported and collected: it stays to the end, and would be looked at again and again."""
+    """Spare the collector what was imported and collected: it stays to the end and would be looked at ever again."""
     gc.freeze()
 
 
