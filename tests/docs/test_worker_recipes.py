@@ -20,8 +20,8 @@ import psutil
 import pytest
 
 from tests.docs.pages import blocks, file
-from tests.docs.serving import ROOT
 from tests.namespaces import NAMESPACE, refusal
+from tests.unit.fresh import Fresh, fresh
 from tests.waiting import wait_until
 
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -91,8 +91,9 @@ LOG = "import mysite; mysite.app.app_context().push(); print(''.join(r.text for 
 class Site:
     """What stands in /srv/mysite, elsewhere."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, interpreters: Fresh) -> None:
         self.path = path
+        self._interpreters = interpreters
         (path / "mysite.py").write_text(SITE)
         (path / ".venv").symlink_to(Path(sys.executable).parents[1])
 
@@ -121,21 +122,22 @@ class Site:
         (self.path / "go").touch()
 
     def _python(self, program: str, *arguments: str) -> str:
-        done = subprocess.run(
-            [self.path / ".venv/bin/python", "-c", program, *arguments],
-            cwd=self.path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "FORKTASK_START_METHOD": "inline"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        file = self.path / "asking.py"
+        file.write_text(program)
+        done = self._interpreters.run(file, *arguments, folder=self.path, FORKTASK_START_METHOD="inline")
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
 
+@pytest.fixture(scope="module")
+def interpreters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
+    with fresh(tmp_path_factory.mktemp("fresh")) as found:
+        yield found
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path, interpreters: Fresh) -> Site:
+    return Site(tmp_path, interpreters)
 
 
 @pytest.fixture
