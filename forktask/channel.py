@@ -88,17 +88,18 @@ class Channel:
         return self._take_whole()
 
     def _take_whole(self) -> list[Any]:
-        found = []
-        while len(self._in) >= HEAD.size:
-            size = HEAD.unpack_from(self._in)[0]
+        found, begin, end = [], 0, len(self._in)
+        while end - begin >= HEAD.size:
+            size = HEAD.unpack_from(self._in, begin)[0]
             if size > MESSAGE_LIMIT:
                 self.closed = True
-                self._in.clear()
+                begin = end
                 break
-            if len(self._in) < HEAD.size + size:
+            if end - begin < HEAD.size + size:
                 break
-            found.append(_loaded(bytes(self._in[HEAD.size : HEAD.size + size])))
-            del self._in[: HEAD.size + size]
+            begin += HEAD.size + size
+            found.append(_loaded(self._in[begin - size : begin]))
+        del self._in[:begin]
         return found
 
     def hang_up(self) -> None:
@@ -112,8 +113,8 @@ class Channel:
         self.sock.close()
 
 
-def _loaded(data: bytes) -> Any:
+def _loaded(data: bytearray) -> Any:
     try:
-        return json.loads(data)
+        return json.loads(data.decode())
     except ValueError:
         return None

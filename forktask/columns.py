@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import DateTime, Dialect, String, Text, Uuid
 from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
@@ -54,11 +54,17 @@ class AwareUTC(TypeDecorator[datetime]):
         return _moment_of_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
 
+MICROSECONDS: Final = len("2026-11-27 04:25:38.105126")
+"""Characters of a moment without its zone."""
+
+
 def _text_of_moment(value: datetime | None) -> str | None:
     if value is None:
         return None
     if value.tzinfo is None:
         raise ValueError(f"{value!r} has no time zone")
+    if value.tzinfo is UTC:
+        return value.isoformat(" ", "microseconds")[:MICROSECONDS]
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
@@ -83,6 +89,14 @@ class Value(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Return the member."""
         return None if value is None else self.enum(value)
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        """Return the function from value to parameter; text is text on each database."""
+        return lambda value: self.process_bind_param(value, dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Return the function from column to value."""
+        return lambda value: self.process_result_value(value, dialect)
 
 
 class LongText(TypeDecorator[str]):

@@ -27,6 +27,7 @@ from forktask.progress import Page
 from forktask.states import Cause
 
 PR_SET_CHILD_SUBREAPER: Final = 36
+AT_ONCE: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 DESCRIPTOR: Final = struct.Struct("=i")
 LARGE: Final = 64 * 1024
 """Bytes beyond which an order comes as a file of its own, since it would not fit into the box."""
@@ -224,14 +225,14 @@ def put(box: socket.socket, data: bytes) -> None:
         OSError: The runner is gone, or no descriptor is left.
     """
     if len(data) <= LARGE:
-        box.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        box.send(data, AT_ONCE)
         return
     file = os.memfd_create("order")
     try:
         with open(file, "wb", closefd=False) as out:
             out.write(data)
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, DESCRIPTOR.pack(file))
-        box.sendmsg([b" "], [rights], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        box.sendmsg([b" "], [rights], AT_ONCE)
     finally:
         os.close(file)
 

@@ -13,7 +13,7 @@ from forktask.config import Settings
 from forktask.definition import TaskDefinition
 from forktask.errors import BatchError
 from forktask.identity import Identity
-from forktask.rows import StatusRow, SupervisorRow
+from forktask.rows import RunRow, StatusRow, SupervisorRow
 from forktask.sentences import new_reference, sentence
 from forktask.states import UNDER_WAY, Cause
 from forktask.store import Store
@@ -171,7 +171,13 @@ def identity_of(supervisor: SupervisorRow) -> Identity:
     )
 
 
-def runner_of(row: StatusRow) -> Identity | None:
+def is_runner_of(row: RunRow, identity: Identity) -> bool:
+    """Return True if that is the runner of a row."""
+    told = row.runner_pid, row.runner_start_ticks, row.runner_boot_id, row.runner_pid_namespace
+    return told == (identity.pid, identity.start_ticks, identity.boot_id, identity.pid_namespace)
+
+
+def runner_of(row: RunRow) -> Identity | None:
     """Return who the runner of a row is, if an attempt is under way."""
     if row.runner_pid is None or row.runner_start_ticks is None:
         return None

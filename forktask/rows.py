@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from forktask.identity import Identity
@@ -88,6 +88,30 @@ class StatusRow(NamedTuple):
     finished_at: datetime | None
 
 
+class ClaimedRow(NamedTuple):
+    """What a supervisor has to know of a row that it has claimed; each field as the column of that name."""
+
+    id: UUID
+    task: str
+    settings: Any
+    checkpoint: Any
+    bound: int
+    limit_name: str | None
+    attempt: int
+    delete_on_completion: int
+    max_attempts: int
+    supervisor_id: UUID | None
+    runner_boot_id: str | None
+    runner_pid_namespace: str | None
+    runner_pid: int | None
+    runner_start_ticks: int | None
+    started_at: datetime | None
+
+
+RunRow: TypeAlias = StatusRow | ClaimedRow
+"""A row of which an attempt is under way."""
+
+
 def completed(row: StatusRow) -> StatusRow:
     """Return what became of a row that was deleted when it had completed."""
     return row._replace(state=State.COMPLETED, percent=100.0)
@@ -164,8 +188,7 @@ class CompletionRow(NamedTuple):
     next_url: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """One row that a supervisor wants for a runner that it already has."""
 
     status_id: UUID
@@ -210,8 +233,7 @@ class Due(NamedTuple):
     unique_until_start: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(NamedTuple):
     """What a runner reported since the last write; None for `warnings`, `phases` and `checkpoint`: unchanged."""
 
     status_id: UUID
@@ -229,8 +251,7 @@ class Sample:
     checkpoint: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class End(NamedTuple):
     """The end of one attempt: what becomes of the status, and the row of the attempt.
 
     `state` is `queued` where another attempt follows; then `run_after` says when.
@@ -239,6 +260,7 @@ class End:
     status_id: UUID
     attempt: int
     state: State
+    finished_at: datetime
     cause: Cause | None = None
     result: Any = None
     error: str | None = None
@@ -251,7 +273,6 @@ class End:
     supervisor_id: UUID | None = None
     pid: int | None = None
     started_at: datetime | None = None
-    finished_at: datetime
     error_class: str | None = None
     traceback: str | None = None
     exit_code: int | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ from forktask.definition import TaskDefinition
 from forktask.errors import UnknownTaskError
 from forktask.estimate import Pace, share_of
 from forktask.progress import Page, Report
-from forktask.rows import Claim, End, Sample, StatusRow, SupervisorRow
+from forktask.rows import Claim, End, RunRow, Sample, StatusRow, SupervisorRow
 from forktask.sentences import new_reference, sentence
 from forktask.states import Cause, State
 from forktask.store import Store
@@ -65,7 +64,7 @@ class Inline:
         return bool(rows) and self._run(rows[0], order, on_progress)
 
     def _run(
-        self, row: StatusRow, order: dict[str, Any], on_progress: OnProgress | None, *, is_waited_for: bool = False
+        self, row: RunRow, order: dict[str, Any], on_progress: OnProgress | None, *, is_waited_for: bool = False
     ) -> bool:
         page = Page.anonymous()
         writer = _RowWriter(self.store, row, page, on_progress)
@@ -86,7 +85,7 @@ class Inline:
             raise KeyboardInterrupt  # meant for the program, of which the task is a part here
         return end.state is State.QUEUED
 
-    def _end(self, row: StatusRow, word: dict[str, Any], last: Sample | None, is_free: bool) -> End:
+    def _end(self, row: RunRow, word: dict[str, Any], last: Sample | None, is_free: bool) -> End:
         cause = {"done": None, "stopped": Cause.CANCELLED, "exit": Cause.EXIT}.get(word["word"], Cause.EXCEPTION)
         if word["word"] == "error":
             cause = Cause(word["cause"])
@@ -117,14 +116,14 @@ class Inline:
             deletes=cause is None and bool(row.delete_on_completion),
         )
 
-    def _begin_of_next(self, definition: TaskDefinition, row: StatusRow, word: dict[str, Any]) -> datetime:
+    def _begin_of_next(self, definition: TaskDefinition, row: RunRow, word: dict[str, Any]) -> datetime:
         return clock.after(word["delay"] if "delay" in word else definition.retry.delay(row.attempt))
 
 
 class _RowWriter:
     """Writes each report into the row at once, so that a test sees what a person would; and reads what was asked."""
 
-    def __init__(self, store: Store, row: StatusRow, page: Page, on_progress: OnProgress | None) -> None:
+    def __init__(self, store: Store, row: RunRow, page: Page, on_progress: OnProgress | None) -> None:
         self.store = store
         self.row = row
         self.page = page
@@ -163,9 +162,9 @@ class _RowWriter:
         sample = self.last or Sample(status_id=self.row.id, attempt=self.row.attempt)
         if word == "warning":
             self.warnings.append(value)
-            self.last = replace(sample, warnings=list(self.warnings))
+            self.last = sample._replace(warnings=list(self.warnings))
         elif word == "phases":
-            self.last = replace(sample, phases=value)
+            self.last = sample._replace(phases=value)
         else:
-            self.last = replace(sample, checkpoint=value)
+            self.last = sample._replace(checkpoint=value)
         self.store.save([self.last], [], [])

@@ -12,7 +12,7 @@ from sqlalchemy import Select, bindparam, case, func, literal_column, select, up
 
 from forktask import clock
 from forktask.identity import Identity
-from forktask.rows import Claim, StatusRow
+from forktask.rows import Claim, ClaimedRow
 from forktask.states import Cause, State
 from forktask.store import conditions
 from forktask.store.admission import admitted, note_begun
@@ -30,7 +30,7 @@ class Claims:
 
     database: Database
 
-    def claim(self, claims: Sequence[Claim]) -> list[StatusRow]:
+    def claim(self, claims: Sequence[Claim]) -> list[ClaimedRow]:
         """Mark rows as running under a supervisor, all in one transaction; those of one runner in one statement.
 
         Returns:
@@ -45,9 +45,9 @@ class Claims:
         work = self._claim_returning if self.database.has_returning else self._claim_locked
         is_one_statement = self.database.has_returning and len(shares) == 1
         rows = self.database.run(lambda cursor: work(cursor, shares), transaction=not is_one_statement)
-        return [StatusRow._make(row) for row in rows]
+        return [ClaimedRow._make(row) for row in rows]
 
-    def _claim_under_limits(self, claims: Sequence[Claim]) -> list[StatusRow]:
+    def _claim_under_limits(self, claims: Sequence[Claim]) -> list[ClaimedRow]:
         """Claim as many of these, the first ones, as their limits let through."""
         claim = self._claim_returning if self.database.has_returning else self._claim_locked
 
@@ -57,7 +57,7 @@ class Claims:
             note_begun(self.database, cursor, chosen, {row[0] for row in rows})
             return rows
 
-        return [StatusRow._make(row) for row in self.database.run(work, transaction=True)]
+        return [ClaimedRow._make(row) for row in self.database.run(work, transaction=True)]
 
     def warm_up(self) -> None:
         """Connect, and go the way of a claim once, for a row that does not exist.
@@ -128,10 +128,12 @@ class _Share(NamedTuple):
 
 def _by_runner(claims: Sequence[Claim], now: datetime) -> list[_Share]:
     """Return what each runner is to have, by the number of rows."""
-    shares: dict[tuple[UUID, Identity], _Share] = {}
-    for claim in sorted(claims, key=lambda claim: claim.status_id):
-        key = (claim.supervisor_id, claim.runner)
-        shares.setdefault(key, _Share(*key, [], now)).ids.append(claim.status_id)
+    shares: dict[tuple[int, int, int], _Share] = {}
+    for claim in sorted(claims, key=lambda claim: claim.status_id.int):
+        key = (claim.supervisor_id.int, claim.runner.pid, claim.runner.start_ticks)
+        if key not in shares:
+            shares[key] = _Share(claim.supervisor_id, claim.runner, [], now)
+        shares[key].ids.append(claim.status_id)
     return sorted(shares.values(), key=_padded_size)
 
 
@@ -168,9 +170,13 @@ def _claimed() -> dict[str, Any]:
     }
 
 
+def _wanted() -> list[Any]:
+    return [STATUS.c[name] for name in ClaimedRow._fields]
+
+
 def update_claimed(ids: int, skip_locked: bool) -> Statement:
     """Claim rows for one runner and return them; on PostgreSQL past those that another claims at this moment."""
-    statement = update(STATUS).values(_claimed()).returning(*STATUS.c)
+    statement = update(STATUS).values(_claimed()).returning(*_wanted())
     if skip_locked:
         # As an array, and not IN, so that it is asked for once, before anything is changed.
         return statement.where(STATUS.c.id == func.any(func.array(select_free(ids).scalar_subquery())))
@@ -193,7 +199,7 @@ def update_free(ids: int) -> Statement:
 
 def select_by_ids(ids: int) -> Statement:
     """Rows by their ids."""
-    return select(STATUS).where(STATUS.c.id.in_(one_of("id", ids)))
+    return select(*_wanted()).where(STATUS.c.id.in_(one_of("id", ids)))
 
 
 def update_released() -> Statement:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,8 @@ COMPLETED = "Done"
 """The message of a task that completed without one."""
 
 REPORTED = ("percent", "message", "done", "total", "unit", "active_seconds", "pace_low", "pace_high")
+ATTEMPT_COLUMNS = tuple(column.name for column in ATTEMPT.c)
+_of_attempt = attrgetter(*ATTEMPT_COLUMNS)
 KEPT_UNLESS_GIVEN = ("warnings", "phases", "checkpoint")
 
 
@@ -48,8 +50,8 @@ class Saving:
         if not samples and not ends and not log:
             return set()
         # Always in the same order, so that two supervisors never wait for each other.
-        changes = [_sample_values(sample) for sample in sorted(samples, key=lambda sample: sample.status_id)]
-        closing = sorted(ends, key=lambda end: end.status_id)
+        changes = [_sample_values(sample) for sample in sorted(samples, key=lambda sample: sample.status_id.int)]
+        closing = sorted(ends, key=lambda end: end.status_id.int)
 
         def work(cursor: Any) -> set[UUID]:
             counts = self.database.compiled(update_sample).change_each(cursor, changes) if changes else []
@@ -94,8 +96,7 @@ class Saving:
         """Cancel what was asked to cancel when it was to be run again; return None if it was not."""
         if end.state is not State.QUEUED:
             return None
-        cancelled = replace(
-            end,
+        cancelled = end._replace(
             state=State.CANCELLED,
             cause=Cause.CANCELLED,
             error=sentence(Cause.CANCELLED),
@@ -141,16 +142,25 @@ def _kind_of(end: End) -> tuple[State, bool, bool]:
 
 
 def _end_values(end: End) -> dict[str, Any]:
-    names = ("status_id", "cause", "error", "reference", "result", "started_at", "finished_at")
-    values = {name: getattr(end, name) for name in names}
+    values = {
+        "status_id": end.status_id,
+        "this_attempt": end.attempt,
+        "cause": end.cause,
+        "error": end.error,
+        "reference": end.reference,
+        "result": end.result,
+        "started_at": end.started_at,
+        "finished_at": end.finished_at,
+        "now": clock.now(),
+        "uncounted": 0 if end.counts else 1,
+    }
     if end.run_after is not None:
         values["microseconds"] = ago(end.run_after)
-    values |= {"this_attempt": end.attempt, "now": clock.now(), "uncounted": 0 if end.counts else 1}
     return _sample_values(end.last) | values if end.last is not None else values
 
 
 def _attempt_values(end: End) -> dict[str, Any]:
-    return {column.name: getattr(end, column.name) for column in ATTEMPT.c}
+    return dict(zip(ATTEMPT_COLUMNS, _of_attempt(end), strict=True))
 
 
 def _reported() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from forktask.capture import OutputReader
 from forktask.definition import TaskDefinition
 from forktask.process import Exit
 from forktask.progress import Page, memory_file
-from forktask.rows import LogRow, StatusRow
+from forktask.rows import LogRow, RunRow
 from forktask.sentences import TOGETHER
 from forktask.states import Cause
 from forktask.supervisor.charge import Charge, Runner
@@ -108,7 +108,7 @@ class Part(Charge):
         self.page = page
         self.message: dict[str, Any] = {}
 
-    def take(self, row: StatusRow, order: Order, definition: TaskDefinition) -> dict[str, Any]:
+    def take(self, row: RunRow, order: Order, definition: TaskDefinition) -> dict[str, Any]:
         """Be charged with a claimed row; what its runner has to know is sent when the batch is complete."""
         self.message = super().take(row, order, definition) | {"number": self.position}
         return self.message
@@ -174,7 +174,7 @@ class Elsewhere:
 
     dropped = 0
 
-    def __init__(self, output: OutputReader, first: StatusRow) -> None:
+    def __init__(self, output: OutputReader, first: RunRow) -> None:
         self._output = output
         self._first = first
 

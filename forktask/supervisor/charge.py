@@ -16,7 +16,7 @@ from forktask.channel import Channel
 from forktask.definition import TaskDefinition
 from forktask.estimate import Pace, share_of
 from forktask.progress import Page, Report
-from forktask.rows import Sample, StatusRow
+from forktask.rows import RunRow, Sample
 from forktask.runner import ASKED
 from forktask.states import Cause
 from forktask.supervisor.heard import Heard, Output
@@ -87,7 +87,7 @@ class Charge(Heard):
         self.identity = runner.identity
         self.page = runner.page
         self.output: Output = runner.output
-        self.row: StatusRow | None = None
+        self.row: RunRow | None = None
         self.order: Order | None = None
         self.definition: TaskDefinition | None = None
         self.seen_version = 0
@@ -100,7 +100,7 @@ class Charge(Heard):
         self.deadline: float | None = None
         self.memory_kills = 0
 
-    def take(self, row: StatusRow, order: Order, definition: TaskDefinition) -> dict[str, Any]:
+    def take(self, row: RunRow, order: Order, definition: TaskDefinition) -> dict[str, Any]:
         """Be charged with a claimed row; return what its runner has to know."""
         self.row, self.order, self.definition = row, order, definition
         return {

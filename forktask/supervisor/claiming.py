@@ -12,8 +12,8 @@ from forktask import process, registry
 from forktask.config import Settings
 from forktask.definition import TaskDefinition
 from forktask.errors import StoreError
-from forktask.proof import runner_of
-from forktask.rows import Claim, StatusRow
+from forktask.proof import is_runner_of
+from forktask.rows import Claim, RunRow
 from forktask.sentences import new_reference, sentence
 from forktask.states import Cause, State
 from forktask.supervisor.batch import Part
@@ -85,7 +85,7 @@ class Claiming(Seating):
     def _claim(self, seats: list[Seat]) -> None:
         claims = [
             Claim(
-                status_id=UUID(order.id),
+                status_id=order.status_id,
                 supervisor_id=self.supervisor_id,
                 runner=charge.identity,
                 limit_name=order.limit_name,
@@ -104,12 +104,12 @@ class Claiming(Seating):
         """See what became of claims that were not answered."""
         if not self._doubtful:
             return
-        rows = {order.id: self.store.get(UUID(order.id)) for order, _ in self._doubtful}
+        rows = {order.id: self.store.get(order.status_id) for order, _ in self._doubtful}
         seats, self._doubtful = self._doubtful, []
-        claimed: dict[UUID, StatusRow] = {}
+        claimed: dict[UUID, RunRow] = {}
         for order, charge in seats:
             row = rows[order.id]
-            if row is None or row.supervisor_id != self.supervisor_id or runner_of(row) != charge.identity:
+            if row is None or row.supervisor_id != self.supervisor_id or not is_runner_of(row, charge.identity):
                 self._dismiss(charge)
             elif process.is_alive(charge.identity):
                 claimed[row.id] = row
@@ -117,16 +117,16 @@ class Claiming(Seating):
                 self._unreleased[row.id] = row.attempt
                 if isinstance(charge, Part):
                     charge.batch.drop(charge)
-        self._claimed([(order, charge) for order, charge in seats if UUID(order.id) in claimed], claimed)
+        self._claimed([(order, charge) for order, charge in seats if order.status_id in claimed], claimed)
 
-    def _claimed(self, seats: list[Seat], rows: Mapping[UUID, StatusRow]) -> None:
+    def _claimed(self, seats: list[Seat], rows: Mapping[UUID, RunRow]) -> None:
         """Hand the rows over that were claimed."""
-        lost: list[StatusRow] = []
+        lost: list[RunRow] = []
         for order, charge in seats:
             self.pending.pop(order.id, None)
-            row = rows.get(UUID(order.id))
+            row = rows.get(order.status_id)
             definition = registry.find(row.task) if row is not None else None
-            if row is None or runner_of(row) != charge.identity:  # or it was claimed for another runner, too
+            if row is None or not is_runner_of(row, charge.identity):  # or it was claimed for another runner, too
                 self._dismiss(charge)
                 self._hold(order)
             elif definition is None:
@@ -148,7 +148,7 @@ class Claiming(Seating):
             del self._unreleased[row.id]
         self.release()
 
-    def _hand_over(self, charge: Charge, row: StatusRow, order: Order, definition: TaskDefinition) -> None:
+    def _hand_over(self, charge: Charge, row: RunRow, order: Order, definition: TaskDefinition) -> None:
         """Hand the row over; one of a batch when all of that are there."""
         self._adopted.discard(order.id)
         if self.remaining is not None:
@@ -241,16 +241,16 @@ class Claiming(Seating):
     def _hold(self, order: Order) -> None:
         """Keep an order that could not be claimed, if it is here alone: the row may be paused."""
         if order.bound:
-            self.held[UUID(order.id)] = order
+            self.held[order.status_id] = order
 
     def _fail(self, orders: list[Order], detail: str) -> None:
         for order in orders:
-            row = self.store.get(UUID(order.id))
+            row = self.store.get(order.status_id)
             if row is not None and row.state is State.QUEUED:
                 self._fail_one(row, detail)
             self._drop(order)
 
-    def _fail_one(self, row: StatusRow, detail: str) -> None:
+    def _fail_one(self, row: RunRow, detail: str) -> None:
         self.store.fail_launch(
             row.id, row.attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=detail
         )

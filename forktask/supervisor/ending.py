@@ -37,7 +37,9 @@ def conclude(charge: Charge, exit: Exit, store: Store) -> End:
     """Return the end of an attempt whose process is over, whatever came from it."""
     kills = charge.memory_kills if charge.goes_on else memory.out_of_memory_kills()
     try:
-        earlier = _memory_attempts(charge, store) if cause_of(charge, exit, kills) is Cause.OUT_OF_MEMORY else 0
+        is_done = charge.last_word is not None and charge.last_word.get("word") == "done"
+        short = not is_done and cause_of(charge, exit, kills) is Cause.OUT_OF_MEMORY
+        earlier = _memory_attempts(charge, store) if short else 0
         return end_of(charge, exit, Circumstances(kills, earlier))
     except Exception:  # whatever came from the runner: its end has to be in the table
         log.exception("what the runner pid=%d said cannot be understood", charge.pid)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from forktask import clock
 from forktask.errors import StoreError
-from forktask.rows import End, LogRow, Sample, StatusRow
+from forktask.rows import End, LogRow, RunRow, Sample
 from forktask.sentences import new_reference
 from forktask.states import Cause, State
 from forktask.store import Store
@@ -33,7 +32,7 @@ class Ledger:
         self.ends_since = 0.0
         """When the first of them came."""
         self.output: list[LogRow] = []
-        self.show: Callable[[StatusRow, Sequence[LogRow]], None] | None = None
+        self.show: Callable[[RunRow, Sequence[LogRow]], None] | None = None
         """Called with what a runner has printed."""
         self._closed_until = 0.0
 
@@ -136,8 +135,7 @@ class Ledger:
 
 def without_content(end: End) -> End:
     """Return the end without what the task itself supplied."""
-    return replace(
-        end,
+    return end._replace(
         state=State.FAILED if end.state is State.COMPLETED else end.state,
         cause=end.cause or Cause.EXCEPTION,
         result=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from forktask.states import StartMethod
 
@@ -13,6 +14,7 @@ class Order:
     """What is to be started: the row, and what only its starter knows.
 
     Attributes:
+        key: The id as it was found in the table.
         module: Where the caller has the task; empty if the order comes from the table.
         shell: Shell arguments; the reason for start method `spawn`.
         private: Private arguments; never leave the memory of the processes they are handed to.
@@ -26,6 +28,7 @@ class Order:
 
     id: str
     task: str
+    key: UUID | None = None
     module: str = ""
     start_method: StartMethod | None = None
     shell: tuple[str, ...] = ()
@@ -37,6 +40,11 @@ class Order:
     unique_until_start: bool = False
     companions: tuple[Order, ...] = ()
     not_before: float = 0.0
+
+    @property
+    def status_id(self) -> UUID:
+        """The id of the row."""
+        return self.key or UUID(self.id)
 
     @property
     def must_begin(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from forktask import clock, registry
@@ -53,8 +52,8 @@ class Orders(Claiming):
     def take_due(self, found: Sequence[Sequence[Due]]) -> None:
         """Note rows that were found in the table, those together that are for one runner."""
         for rows in found:
-            first, *others = (_order_of(row) for row in rows)
-            self.pending.setdefault(first.id, replace(first, companions=tuple(others)))
+            order = _order_of(rows[0], tuple(_order_of(row) for row in rows[1:]))
+            self.pending.setdefault(order.id, order)
 
     def queue_up(self) -> None:
         """Leave to the table what came after rows that wait there; it is found when it is its turn."""
@@ -88,7 +87,7 @@ class Orders(Claiming):
 
     def give_back_doubtful(self) -> None:
         """Give back what was claimed without an answer: nothing more is to begin."""
-        rows = {order.id: self.store.get(UUID(order.id)) for order, _ in self._doubtful}
+        rows = {order.id: self.store.get(order.status_id) for order, _ in self._doubtful}
         seats, self._doubtful = self._doubtful, []
         for order, charge in seats:
             self._dismiss(charge)
@@ -104,7 +103,7 @@ class Orders(Claiming):
                 self.more_in_table = True
         new = [order for order in orders if order.bound and order.id not in self._adopted]
         if new:
-            self.store.adopt([UUID(order.id) for order in new], self.supervisor_id)
+            self.store.adopt([order.status_id for order in new], self.supervisor_id)
             self._adopted.update(order.id for order in new)
 
     def keeps(self, status_id: UUID) -> bool:
@@ -136,7 +135,15 @@ class Orders(Claiming):
         self.pending[order.id] = replace(order, not_before=clock.monotonic() + delay)
 
 
-def _order_of(row: Due) -> Order:
-    order = Order(id=str(row.id), task=row.task, start_method=row.start_method, found=True)
-    rules: dict[str, Any] = {"limit_name": row.limit_name, "limited_queue": row.queue}
-    return replace(order, **rules, unique_until_start=bool(row.unique_until_start))
+def _order_of(row: Due, companions: tuple[Order, ...] = ()) -> Order:
+    return Order(
+        id=str(row.id),
+        key=row.id,
+        task=row.task,
+        start_method=row.start_method,
+        found=True,
+        limit_name=row.limit_name,
+        limited_queue=row.queue,
+        unique_until_start=bool(row.unique_until_start),
+        companions=companions,
+    )

@@ -13,7 +13,7 @@ from forktask import kept
 from forktask.capture import RECORD
 from forktask.definition import TaskDefinition
 from forktask.process import Exit
-from forktask.rows import StatusRow
+from forktask.rows import RunRow
 from forktask.supervisor.charge import Charge, Runner
 from forktask.supervisor.order import Order
 
@@ -108,7 +108,7 @@ class Relay:
         """Free a place: the row came to nothing."""
         self.reserved -= 1
 
-    def hand(self, charge: Charge, row: StatusRow, order: Order, definition: TaskDefinition) -> bool:
+    def hand(self, charge: Charge, row: RunRow, order: Order, definition: TaskDefinition) -> bool:
         """Put a claimed row into the box; return True if the runner begins with it now."""
         self.reserved -= 1
         self.left -= 1

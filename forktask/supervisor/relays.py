@@ -6,7 +6,7 @@ import logging
 from uuid import UUID
 
 from forktask.definition import TaskDefinition
-from forktask.rows import StatusRow
+from forktask.rows import RunRow
 from forktask.supervisor.charge import Charge, Runner
 from forktask.supervisor.fleet import Fleet
 from forktask.supervisor.order import Order
@@ -100,7 +100,7 @@ class Relays:
         elif not relay.left and not relay.reserved:
             relay.retire()
 
-    def hand(self, relay: Relay, charge: Charge, row: StatusRow, order: Order, definition: TaskDefinition) -> None:
+    def hand(self, relay: Relay, charge: Charge, row: RunRow, order: Order, definition: TaskDefinition) -> None:
         """Hand a claimed row to a runner, which begins with it if it has nothing else to do."""
         if relay.hand(charge, row, order, definition):
             self._begin(relay)

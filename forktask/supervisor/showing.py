@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from forktask.rows import LogRow, StatusRow
+from forktask.rows import LogRow, RunRow
 
 log = logging.getLogger("forktask.output")
 
 
-def show_output(row: StatusRow, printed: Sequence[LogRow]) -> None:
+def show_output(row: RunRow, printed: Sequence[LogRow]) -> None:
     """Log what an attempt has printed or logged, whatever the level of the worker's own log."""
     log.setLevel(logging.DEBUG)
     for one in printed:

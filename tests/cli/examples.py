@@ -8,7 +8,7 @@ from forktask import clock, process
 from forktask.rows import Claim, StatusRow, SupervisorRow
 from forktask.states import Cause, State
 from forktask.store import Store
-from tests.store.examples import a_sample, a_supervisor, an_end, inserted
+from tests.store.examples import a_sample, a_supervisor, an_end, inserted, read
 
 
 def a_living_supervisor(store: Store, **values: Any) -> SupervisorRow:
@@ -24,8 +24,8 @@ def a_running(store: Store, supervisor: SupervisorRow | None = None, **values: A
     """Write a row of which this process is the runner."""
     row = inserted(store, **values)
     watcher = supervisor or a_living_supervisor(store)
-    (claimed,) = store.claim([Claim(status_id=row.id, supervisor_id=watcher.id, runner=process.identify())])
-    return claimed
+    assert store.claim([Claim(status_id=row.id, supervisor_id=watcher.id, runner=process.identify())])
+    return read(store, row)
 
 
 def a_failed(store: Store, **values: Any) -> StatusRow:

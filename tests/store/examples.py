@@ -9,7 +9,7 @@ from uuid import UUID
 
 from forktask import clock
 from forktask.identity import Identity
-from forktask.rows import Claim, End, Sample, Scope, StatusRow, SupervisorRow, new_id
+from forktask.rows import Claim, End, RunRow, Sample, Scope, StatusRow, SupervisorRow, new_id
 from forktask.states import State
 from forktask.store import Store
 
@@ -57,15 +57,15 @@ def a_claim(status_id: UUID, supervisor_id: UUID = SUPERVISOR, *, pid: int = RUN
 
 def running(store: Store, **values: Any) -> StatusRow:
     row = inserted(store, **values)
-    (claimed,) = store.claim([a_claim(row.id)])
-    return claimed
+    assert store.claim([a_claim(row.id)])
+    return read(store, row)
 
 
 def a_sample(row: StatusRow, **values: Any) -> Sample:
     return Sample(status_id=row.id, attempt=row.attempt, **values)
 
 
-def an_end(row: StatusRow, state: State = State.COMPLETED, **values: Any) -> End:
+def an_end(row: RunRow, state: State = State.COMPLETED, **values: Any) -> End:
     given: dict[str, Any] = {
         "status_id": row.id,
         "attempt": row.attempt,
@@ -107,7 +107,7 @@ def a_supervisor(**values: Any) -> SupervisorRow:
     return SupervisorRow(**(row | values))
 
 
-def read(store: Store, row: StatusRow) -> StatusRow:
+def read(store: Store, row: RunRow) -> StatusRow:
     found = store.get(row.id)
     assert found is not None
     return found

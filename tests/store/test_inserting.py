@@ -112,7 +112,7 @@ def test_a_key_until_the_start_goes_with_the_first_claim(store: Store) -> None:
     first = inserted(store, unique_key=KEY, unique_until_start=1)
     assert store.insert_or_find(unique()).row == first
     (claimed,) = store.claim([a_claim(first.id)])
-    assert claimed.unique_key is None
+    assert read(store, claimed).unique_key is None
     second = unique(unique_until_start=1)
     assert store.insert_or_find(second).row == second
     store.save([], [an_end(claimed, State.QUEUED, run_after=clock.after(60))])  # takes no place that it gave up

@@ -33,7 +33,7 @@ def claimed(store: Store, *rows: StatusRow, queue: str | None = None) -> list[St
         Claim(status_id=row.id, supervisor_id=SUPERVISOR, runner=RUNNER, limit_name=row.limit_name, limited_queue=queue)
         for row in rows
     ]
-    found = {row.id: row for row in store.claim(claims)}
+    found = {row.id: read(store, row) for row in store.claim(claims)}
     return [found[row.id] for row in rows if row.id in found]
 
 

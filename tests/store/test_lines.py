@@ -29,7 +29,7 @@ def owners(store: Store, limit: int = 50) -> str:
 
 def begin(store: Store, count: int) -> list[StatusRow]:
     """Claim the next rows one by one."""
-    return [store.claim([a_claim(store.due_in("default", [TASK], 1)[0].id)])[0] for _ in range(count)]
+    return [read(store, store.claim([a_claim(store.due_in("default", [TASK], 1)[0].id)])[0]) for _ in range(count)]
 
 
 def test_owners_take_turns(store: Store) -> None:
