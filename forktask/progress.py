@@ -235,7 +235,11 @@ def memory_file(name: str, pages: int = 1) -> int:
         OSError: The kernel refuses it.
     """
     fd = os.memfd_create(name)
-    os.ftruncate(fd, pages * PAGE_SIZE)
+    try:
+        os.ftruncate(fd, pages * PAGE_SIZE)
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,11 @@ def close() -> None:
 def start(
     command: Sequence[str], env: Mapping[str, str], given: Mapping[int, int], *, is_orphan: bool, folder: str = "."
 ) -> int:
-    """Fork what behaves as `python -P -m forktask …`; return the pid of our child, when it is what `ps` says.
+    """Fork what behaves as `python -P -m forktask …`; return its pid, when it is what `ps` says.
 
     Args:
         given: Our descriptors, by the numbers that they have there.
-        is_orphan: What runs is a child of that child, which has ended.
+        is_orphan: It is no child of ours.
     """
     program = {"command": command, "env": dict(env), "folder": os.path.abspath(folder), "numbers": [*given]}
     data = json.dumps({"program": program, "is_orphan": is_orphan}).encode()
@@ -77,11 +77,9 @@ def exec_detached(
     """Do what `process.exec_detached` does."""
     null = os.open(os.devnull, os.O_RDWR)
     try:
-        between = start(command, env, {0: stdin, 1: null, 2: stderr} | {one: one for one in keep}, is_orphan=True)
+        start(command, env, {0: stdin, 1: null, 2: stderr} | {one: one for one in keep}, is_orphan=True)
     finally:
         os.close(null)
-    with suppress(ChildProcessError):  # in a fork of a test
-        os.waitpid(between, 0)
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """An interpreter that has imported forktask, and forks what tests would else start for half a second of imports.
 
 It is asked with one packet that carries descriptors. What it forks is a child of its parent, as what that executes
-would be; it shows a command line and an environment of its own to `ps`, then writes its pid into the last descriptor.
+would be, or an orphan; it shows a command line and an environment of its own to `ps`, then writes its pid into the last
+descriptor.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import fcntl
 import gc
@@ -64,7 +66,10 @@ class Program:
 def serve(sock: socket.socket) -> NoReturn:
     """Fork what is asked for, until nobody can ask any more."""
     process.block_signals()
-    fork = forks.ForkForParent()
+    fork_for_parent = forks.ForkForParent()
+    fork = copy.copy(fork_for_parent)
+    fork._arguments = [*fork._arguments]
+    fork._arguments[1] += signal.SIGCHLD - forks.CLONE_PARENT
     gc.collect()
     gc.freeze()
     while True:
@@ -72,8 +77,11 @@ def serve(sock: socket.socket) -> NoReturn:
         if not data:
             os._exit(0)
         asked = json.loads(data)
-        be: Any = _be_orphan if asked["is_orphan"] else _be_child
-        fork(partial(be, Program(**asked["program"]), descriptors))
+        program = Program(**asked["program"])
+        if asked["is_orphan"]:
+            os.waitpid(fork(partial(_be_orphan, program, descriptors)), 0)
+        else:
+            fork_for_parent(partial(_be_child, program, descriptors))
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -81,16 +89,15 @@ def serve(sock: socket.socket) -> NoReturn:
 def _be_orphan(program: Program, given: Sequence[int]) -> NoReturn:
     """Be what `process.exec_detached` starts."""
     os.setsid()
-    pid = os.getpid()
     if os.fork():
         os._exit(0)
-    _answer(pid, _take(program, given))
+    _answer(_take(program, given))
     _run(program)
 
 
 def _be_child(program: Program, given: Sequence[int]) -> NoReturn:
     """Be a command, and what it executes in its place: that is this process, the command itself runs in a fork."""
-    _answer(os.getpid(), _take(program, given))
+    _answer(_take(program, given))
     ours, theirs = (_out_of_the_way(one) for one in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
     child = os.fork()
     if child == 0:
@@ -108,9 +115,9 @@ def _be_child(program: Program, given: Sequence[int]) -> NoReturn:
     _run(executed)
 
 
-def _answer(pid: int, answers: Sequence[int]) -> None:
+def _answer(answers: Sequence[int]) -> None:
     for answer in answers:
-        os.write(answer, str(pid).encode())
+        os.write(answer, str(os.getpid()).encode())
         os.close(answer)
 
 

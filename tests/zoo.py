@@ -232,6 +232,18 @@ def devour(status: LiveStatus) -> None:
         hoard.append(bytearray(2**20))
 
 
+hoarded: list[bytes] = []
+
+
+@task
+def hoard(status: LiveStatus) -> None:
+    """Keep memory beyond the end, and wait for the file at `path` if there is one given."""
+    hoarded.append(b"x" * (status.settings["mebibytes"] << 20))
+    status.update(None, "has it")
+    if path := status.settings.get("path"):
+        wait_for_file(path)
+
+
 class DevourTask(Task):
     """Takes more memory than there is at each of many attempts."""
 

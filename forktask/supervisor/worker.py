@@ -242,7 +242,7 @@ class Worker(Supervisor):
         if self.options.stop_file is not None and os.path.exists(self.options.stop_file):
             return f"{self.options.stop_file} is there"
         if self.options.most_memory is not None:
-            pids = [os.getpid(), *self.fleet.running]
+            pids = [os.getpid(), *self.fleet.children]  # also those that wait for an order: a task may have filled them
             if (used := memory.used_by(pids)) > self.options.most_memory:
                 return f"{used >> 20} MiB are in use"
         return ""

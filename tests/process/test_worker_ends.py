@@ -19,6 +19,7 @@ from forktask.states import State
 from forktask.status import TaskStatus
 from tests import zoo
 from tests.process.commands import environment, forked
+from tests.process.keeping import KEEP
 from tests.process.working import StartWorker, log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, ended, wait_message
 from tests.waiting import wait_until
@@ -55,6 +56,27 @@ def test_a_worker_ends_by_time_and_by_its_stop_file_where_the_database_is_away(
 ) -> None:
     told(start_worker("--max-seconds", "0.1", ready=False, **AWAY))
     told(start_worker("--stop-file", str(tmp_path), ready=False, **AWAY))
+
+
+def test_it_ends_after_what_runs_when_that_takes_too_much_memory(
+    left: Runtime, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    greedy = zoo.hoard.enqueue({"mebibytes": 300, "path": str(tmp_path / "go")})
+    worker = start_worker("--processes", "1", "--max-memory", "200")
+    wait_message(greedy, "has it")
+    wait_until(lambda: "MiB are in use" in log_of(left), PATIENCE, "a word")
+    waiting = zoo.nothing.enqueue()
+    (tmp_path / "go").touch()
+    told(worker)
+    assert (greedy.refresh().state, waiting.refresh().state) == (State.COMPLETED, State.QUEUED)
+
+
+def test_it_ends_when_a_runner_that_has_nothing_to_do_keeps_too_much_memory(
+    left: Runtime, start_worker: StartWorker
+) -> None:
+    zoo.hoard.enqueue({"mebibytes": 300})
+    told(start_worker(*KEEP, "--max-memory", "200", ready=False))
+    assert "MiB are in use" in log_of(left)
 
 
 def test_one_status_that_cannot_be_begun_is_told(left: Runtime, start_worker: StartWorker) -> None:

@@ -60,6 +60,18 @@ def test_where_no_memory_file_can_be_had_a_page_has_no_name() -> None:
     page.close()
 
 
+def test_a_memory_file_that_cannot_have_its_size_leaves_no_descriptor() -> None:
+    before = open_descriptors()
+    size = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, size[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            memory_file("forktask-refused")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, size)
+    assert open_descriptors() == before
+
+
 def test_a_descriptor_that_cannot_be_mapped_is_an_error() -> None:
     fd = memory_file("forktask-closed")
     os.close(fd)
