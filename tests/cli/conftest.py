@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 from unittest import mock
 
 import pytest
@@ -21,6 +24,7 @@ from forktask.web import ForkTask
 from tests import zoo
 from tests.databases import KINDS, database_url, order
 from tests.runtimes import MakeRuntime, _current_is, make_runtime, runtimes
+from tests.unit.fresh import fresh
 
 __all__ = ["make_runtime", "zoo"]
 
@@ -53,6 +57,25 @@ class CommandLine:
         told = self.run(*arguments, code=code, stdin=stdin).stderr
         assert told.count("\n") == 1, told
         return told
+
+
+class Program(Protocol):
+    """Runs one of the programs of an installation in a folder, as `site_example.program`; `environ` is added."""
+
+    def __call__(self, *command: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="module")
+def forked_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """Give what runs programs in forks of an interpreter that has imported them: where its start is of no concern."""
+    with fresh(tmp_path_factory.mktemp("fresh")) as interpreters:
+
+        def run(*command: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+            path = Path(sys.executable).with_name(command[0])
+            more = {"FORKTASK_RUNTIME_DIR": str(folder / "run"), **environ}
+            return interpreters.run(path, *command[1:], folder=folder, **more)
+
+        yield run
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from forktask.cli import group
 from forktask.rows import StatusRow
 from forktask.store import Store
-from tests.cli.conftest import CommandLine
+from tests.cli.conftest import CommandLine, Program
 from tests.cli.site_example import APPLICATION, ENTRIES, program
 from tests.databases import KINDS, database_url, order
 from tests.store.examples import inserted
@@ -45,9 +45,11 @@ def test_programs_work_from_both_entry_points(entry: tuple[str, ...], site: Path
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_where_there_are_no_tables_init_is_named_and_none_are_made(kind: str, tmp_path: Path) -> None:
+def test_where_there_are_no_tables_init_is_named_and_none_are_made(
+    kind: str, tmp_path: Path, forked_program: Program
+) -> None:
     with database_url(kind, tmp_path) as url:
-        done = program("forktask", "list", folder=tmp_path, FORKTASK_DATABASE_URL=url)
+        done = forked_program("forktask", "list", folder=tmp_path, FORKTASK_DATABASE_URL=url)
         assert done.returncode == 1
         assert "there are no tables of forktask in" in done.stderr
         assert done.stderr.endswith("forktask init creates them\n")
@@ -61,13 +63,13 @@ def test_every_command_says_so(name: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tables_of_another_version_are_named(kind: str, tmp_path: Path) -> None:
+def test_tables_of_another_version_are_named(kind: str, tmp_path: Path, forked_program: Program) -> None:
     with database_url(kind, tmp_path) as url:
         store = Store(url)
         store.create_tables()
         store.close()
         order(url, "ALTER TABLE forktask_status DROP COLUMN title")
-        done = program("forktask", "list", folder=tmp_path, FORKTASK_DATABASE_URL=url)
+        done = forked_program("forktask", "list", folder=tmp_path, FORKTASK_DATABASE_URL=url)
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert "the tables are of another version of forktask" in done.stderr
@@ -82,8 +84,10 @@ def test_tables_of_another_version_are_named(kind: str, tmp_path: Path) -> None:
         ("postgresql://me:geheim@host:port/db", "FORKTASK_DATABASE_URL='postgresql+psycopg://***@host:port/db'"),
     ],
 )
-def test_a_database_that_cannot_be_had_is_one_line(url: str, told: str, tmp_path: Path) -> None:
-    done = program("forktask", "list", folder=tmp_path, FORKTASK_DATABASE_URL=url)
+def test_a_database_that_cannot_be_had_is_one_line(
+    url: str, told: str, tmp_path: Path, forked_program: Program
+) -> None:
+    done = forked_program("forktask", "list", folder=tmp_path, FORKTASK_DATABASE_URL=url)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert told in done.stderr
@@ -102,10 +106,10 @@ def test_a_database_that_cannot_be_had_is_one_line(url: str, told: str, tmp_path
     ],
 )
 def test_an_application_that_cannot_be_imported_says_why(
-    entry: tuple[str, ...], code: str, told: str, tmp_path: Path
+    entry: tuple[str, ...], code: str, told: str, tmp_path: Path, forked_program: Program
 ) -> None:
     (tmp_path / "site_app.py").write_text(f"{code}\n")
-    done = program(*entry, "list", folder=tmp_path)
+    done = forked_program(*entry, "list", folder=tmp_path)
     assert done.returncode in (1, 2)
     assert told in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
@@ -183,8 +187,8 @@ def test_every_command_has_one_example_and_one_line_that_says_what_it_does() -> 
         assert f" {name} " in f"{' '.join(example.split())} ", name
 
 
-def test_a_shell_completes_commands_and_states(tmp_path: Path) -> None:
+def test_a_shell_completes_commands_and_states(tmp_path: Path, forked_program: Program) -> None:
     for words, told in (("forktask set-", "set-state"), ("forktask list --state ru", "running")):
         place = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
-        done = program("forktask", folder=tmp_path, _FORKTASK_COMPLETE="bash_complete", **place)
+        done = forked_program("forktask", folder=tmp_path, _FORKTASK_COMPLETE="bash_complete", **place)
         assert done.stdout.splitlines() == [f"plain,{told}"]
