@@ -35,7 +35,8 @@ class Circumstances:
 
 def conclude(charge: Charge, exit: Exit, store: Store) -> End:
     """Return the end of an attempt whose process is over, whatever came from it."""
-    kills = charge.memory_kills if charge.goes_on else memory.out_of_memory_kills()
+    was_killed = exit.signal == signal.SIGKILL and not charge.goes_on
+    kills = memory.out_of_memory_kills() if was_killed else charge.memory_kills
     try:
         is_done = charge.last_word is not None and charge.last_word.get("word") == "done"
         short = not is_done and cause_of(charge, exit, kills) is Cause.OUT_OF_MEMORY

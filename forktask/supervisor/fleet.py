@@ -67,6 +67,12 @@ class Fleet:
             self.nursery = Nursery(
                 selector=selector, born=self._born, is_known=self.children.__contains__, prepare=self._before_nursery
             )
+        self.hurried = 0
+        """So many spares are needed at the pace at which runners end now."""
+        self.taken = 0
+        """How often a runner was wanted."""
+        self._is_cold = True
+        """Pages that this process writes are still to be copied, since it was forked from or has forked."""
         self.learnt = 0
         """How often modules were imported that runners which were forked before do not know."""
         self._modules: set[str] = set()
@@ -83,6 +89,7 @@ class Fleet:
         Raises:
             OSError: The kernel refuses a process.
         """
+        self.taken += 1
         if not self.spares and self.nursery is not None:
             self.nursery.bear()
         return self.spares.pop(0) if self.spares else self._fork()
@@ -103,7 +110,17 @@ class Fleet:
     def lacks_spares(self) -> bool:
         """True if runners are to be forked ahead."""
         expected = self.nursery.expected if self.nursery is not None else 0
-        return self._can_fork and len(self.spares) + expected < self.settings.spare_runners
+        return self._can_fork and len(self.spares) + expected < self.most_spares
+
+    @property
+    def most_spares(self) -> int:
+        """How many runners wait for orders at once."""
+        return max(self.settings.spare_runners, self.hurried)
+
+    def dismiss_needless(self) -> None:
+        """Let spares end that were for a hurry which is over."""
+        while len(self.spares) > self.most_spares:
+            self.spares.pop().channel.hang_up()
 
     @property
     def _can_fork(self) -> bool:
@@ -127,7 +144,9 @@ class Fleet:
                 if self.nursery is not None and self.nursery.expected:
                     break  # the others when these have come
                 self.spares.append(self._fork())
-            self.store.warm_up()
+            if self._is_cold:
+                self._is_cold = False
+                self.store.warm_up()
         except OSError as error:
             log.warning("cannot fork a spare: %s", error)
         except StoreError as error:
@@ -178,19 +197,21 @@ class Fleet:
 
     def _born(self, pid: int, ends: Ends, is_awaited: bool) -> None:
         runner = self._runner(pid, ends, forked=True)
-        if is_awaited or len(self.spares) < self.settings.spare_runners:
+        if is_awaited or len(self.spares) < self.most_spares:
             self.spares.append(runner)
         else:
             runner.channel.hang_up()  # it comes late: we have forked another by then
 
     def _before_nursery(self) -> tuple[Birth, list[Page]]:
         self.store.close()
+        self._is_cold = True
         runners, charges = self.children.values(), self.under_way.values()
         return self._birth(), [*(runner.page for runner in runners), *(charge.page for charge in charges)]
 
     def _fork(self) -> Runner:
         ends = Ends.make(descent.page_name(self.supervisor_id))
         self.store.close_files()
+        self._is_cold = True
         try:
             pid = forks.fork(partial(run_forked, self._birth(), ends.theirs, ends.write, ends.page))
         except OSError:

@@ -75,6 +75,7 @@ class Supervisor(Watching):
         self.aftermath = Aftermath(self.selector, self.fleet)
         self.clients = Clients(self.selector, me.id, self.take_message)
         self.stopping, self.exit_code = False, 0
+        self._taken = 0
         self._sample_at = self._look_at = self._refill_at = 0.0
         self._idle_since = clock.monotonic()
 
@@ -148,6 +149,13 @@ class Supervisor(Watching):
                 self.inspection.look() if not self.stopping else self.inspection.look_at_own()
                 if self.address is not None:
                     self.address.keep(self.clients)
+        self._refill(now)
+
+    def _refill(self, now: float) -> None:
+        """Fork ahead when those that were started have had the processor; at once where more waits than has a place."""
+        if self.fleet.taken > self._taken:
+            self._taken = self.fleet.taken
+            self._refill_at = now + (0.0 if self.orders.more_in_table else REFILL_AFTER)
         if self.fleet.lacks_spares and now >= self._refill_at and not self.stopping:
             self._refill_at = now + LOOK_INTERVAL  # where the kernel refuses one
             self.fleet.refill()
@@ -158,13 +166,10 @@ class Supervisor(Watching):
         return is_soon and bool(self.relays.ahead)
 
     def _start_pending(self) -> None:
-        """Start what waits; the next fork comes when those that were started have had the processor."""
-        before = len(self.fleet.spares)
+        """Start what waits."""
         if not self.stopping:
             self.inspection.look_if_open()
         self.inspection.start_pending()
-        if len(self.fleet.spares) < before:
-            self._refill_at = clock.monotonic() + REFILL_AFTER
 
     def _write(self) -> None:
         ends, refused = self.ledger.write(list(self.fleet.under_way.values()))

@@ -7,6 +7,7 @@ writes next to nothing (`tending`), and forks each runner as a child of its own 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -158,6 +159,9 @@ class Nursery:
 
     def close(self) -> None:
         """End it, after what it had to say."""
+        with contextlib.suppress(OSError):
+            while self._waiting and self._take_in(PATIENCE):
+                continue
         self.hear()
         if self._sock is not None:
             self._bury()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
@@ -31,6 +32,9 @@ log = logging.getLogger("forktask.worker")
 
 CHECK_INTERVAL: Final = 1.0
 """Seconds between looks at the stop file and at its memory."""
+
+PACE_SECONDS: Final = 0.5
+"""Who has freed places for so long keeps as many spares as that were."""
 
 WORDS: Final = ("takes nothing more, and finishes", "interrupts what runs", "kills what runs")
 
@@ -68,6 +72,7 @@ class Worker(Supervisor):
         self._told = self._said = 0
         self._begun_at = clock.monotonic()
         self._check_at = 0.0
+        self._ends: deque[float] = deque(maxlen=options.processes)
         self._leave_at: float | None = None
 
     def begin(self) -> None:
@@ -89,6 +94,7 @@ class Worker(Supervisor):
     def _tick(self) -> None:
         if self.inspection.registered and self.ledger.is_open and not self.options.is_single:
             self.alarm.listen()
+        self._follow_pace()
         super()._tick()
         if not self.stopping and self.scale.see(running=len(self.fleet.running), more=self.orders.more_in_table):
             self._follow_scale()
@@ -104,6 +110,13 @@ class Worker(Supervisor):
         self.relays.most_idle = self.scale.now
         spares = min(self.settings.spare_runners, self.scale.now)
         self.fleet.settings = replace(self.settings, spare_runners=spares)
+
+    def _follow_pace(self) -> None:
+        """Have a spare for each place that became free just now, while more waits: the next soon does, too."""
+        since = clock.monotonic() - PACE_SECONDS
+        is_hurried = self.settings.spare_runners > 0 and self.orders.more_in_table and not self.relays.are_kept
+        self.fleet.hurried = sum(moment > since for moment in self._ends) if is_hurried else 0
+        self.fleet.dismiss_needless()
 
     def take_message(self, message: list[Any]) -> None:
         """Take an order that is nowhere else even where it is to end; see `_withdraw`."""
@@ -249,6 +262,7 @@ class Worker(Supervisor):
 
     def _after_end(self, charge: Charge, end: End) -> None:
         super()._after_end(charge, end)
+        self._ends.append(clock.monotonic())
         self.inspection.stir()
         if end.cause not in (None, Cause.CANCELLED, Cause.INTERRUPTED):
             self.failures += 1

@@ -1,0 +1,66 @@
+"""How many runners are forked ahead, and when."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from forktask import clock
+from forktask.supervisor.fleet import Fleet
+from forktask.supervisor.loop import REFILL_AFTER, Supervisor
+from forktask.supervisor.worker import PACE_SECONDS, Worker
+
+
+def a_worker(*, more: bool, ended: list[float], spares: int = 1, kept: bool = False) -> Any:
+    """Return a worker of two processes, of which so many seconds ago runners ended."""
+    now = clock.monotonic()
+    return SimpleNamespace(
+        settings=SimpleNamespace(spare_runners=spares),
+        orders=SimpleNamespace(more_in_table=more),
+        relays=SimpleNamespace(are_kept=kept),
+        fleet=SimpleNamespace(hurried=0, dismiss_needless=lambda: None),
+        _ends=deque((now - seconds for seconds in ended), maxlen=2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "hurried"),
+    [
+        ({"more": True, "ended": [0.01] * 9}, 2),
+        ({"more": True, "ended": [PACE_SECONDS + 1, 0.01]}, 1),
+        ({"more": False, "ended": [0.01] * 9}, 0),
+        ({"more": True, "ended": [0.01] * 9, "spares": 0}, 0),
+        ({"more": True, "ended": [0.01] * 9, "kept": True}, 0),
+    ],
+)
+def test_a_worker_has_a_spare_for_each_place_that_gets_free_all_the_time(given: dict[str, Any], hurried: int) -> None:
+    worker = a_worker(**given)
+    Worker._follow_pace(worker)
+    assert worker.fleet.hurried == hurried
+
+
+def test_spares_of_a_hurry_leave_when_it_is_over() -> None:
+    left: list[int] = []
+    spares = [
+        SimpleNamespace(channel=SimpleNamespace(hang_up=lambda number=number: left.append(number)))
+        for number in range(3)
+    ]
+    fleet: Any = SimpleNamespace(spares=spares, most_spares=1)
+    Fleet.dismiss_needless(fleet)
+    assert (len(fleet.spares), left) == (1, [2, 1])
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_the_next_runner_is_forked_at_once_where_more_waits_even_if_this_one_had_to_be_waited_for(more: bool) -> None:
+    refills, now = list[float](), 5.0
+    fleet = SimpleNamespace(taken=1, lacks_spares=True, refill=lambda: refills.append(now))
+    orders = SimpleNamespace(more_in_table=more)
+    loop: Any = SimpleNamespace(fleet=fleet, orders=orders, stopping=False, _taken=0, _refill_at=1e9)
+    Supervisor._refill(loop, now)
+    assert refills == ([5.0] if more else [])
+    now += REFILL_AFTER
+    Supervisor._refill(loop, now)
+    assert refills == ([5.0] if more else [now])
