@@ -23,7 +23,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the soak, which takes minutes of one worker: begun last it would keep all others waiting."""
+    """Begin with the soak, which takes a minute of one worker: begun last it would keep all others waiting."""
     items.sort(key=lambda item: "test_soak.py" not in item.nodeid)
 
 
