@@ -55,13 +55,18 @@ def make_ready(birth: Birth) -> None:
     rehearsal.learn()
 
 
-def run_ready(birth: Birth, sock: socket.socket, output: int, page: Page) -> NoReturn:
-    """Be a runner of its own in a process that is ready: wait for an order, execute it and leave."""
+def run_ready(birth: Birth, sock: socket.socket, output: int, page: Page, *, has_time: bool = True) -> NoReturn:
+    """Be a runner of its own in a process that is ready: wait for an order, execute it and leave.
+
+    Args:
+        has_time: No order waits for it.
+    """
     process.rename(SPARE)
     os.setsid()
     process.die_with(birth.parent)
     settle(output)
-    rehearsal.rehearse()
+    if has_time:
+        rehearsal.rehearse()
     order = channel.receive(sock)
     if order is None:
         os._exit(0)

@@ -57,7 +57,7 @@ def listen_to_signals() -> None:
     """Let signals in; from here on this process is a runner."""
     global _listens
     _listens = True
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    barecalls.set_mask(barecalls.REPLACE, ())
 
 
 def serve(order: Mapping[str, Any], sock: socket.socket, page: Page, context: place.Context) -> NoReturn:

@@ -139,7 +139,7 @@ class Fleet:
         """Fork spares up to the setting; a refusal is no harm, they are only forked later."""
         try:
             while self.lacks_spares:
-                if self.nursery is not None and self.nursery.ask():
+                if self.nursery is not None and self.nursery.ask(has_time=not self.hurried):
                     continue
                 if self.nursery is not None and self.nursery.expected:
                     break  # the others when these have come

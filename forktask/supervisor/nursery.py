@@ -22,7 +22,7 @@ from forktask.birth import SPARE, Birth
 from forktask.host import descent
 from forktask.progress import Page
 from forktask.supervisor.ends import Ends
-from forktask.supervisor.tending import ANSWER, NAME, tend
+from forktask.supervisor.tending import ANSWER, AT_LEISURE, IN_HASTE, NAME, tend
 
 log = logging.getLogger("forktask.supervisor")
 
@@ -110,8 +110,11 @@ class Nursery:
             process.end_child(self._pid)
             raise
 
-    def ask(self) -> bool:
+    def ask(self, *, has_time: bool = False) -> bool:
         """Ask for a runner; return False if it cannot be asked now.
+
+        Args:
+            has_time: No order waits for it, so that it may prepare for one.
 
         Raises:
             OSError: The kernel refuses a process, or a descriptor.
@@ -122,7 +125,8 @@ class Nursery:
         try:
             if ends.memory is not None:
                 self._sock.setblocking(False)
-                socket.send_fds(self._sock, [b"R"], [ends.memory, ends.theirs.fileno(), ends.write])
+                how, numbers = AT_LEISURE if has_time else IN_HASTE, (ends.memory, ends.theirs.fileno(), ends.write)
+                socket.send_fds(self._sock, [how], numbers)
                 self._waiting.append(ends)
                 return True
         except OSError:  # it has ended, and that will be heard

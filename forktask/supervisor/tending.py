@@ -26,6 +26,8 @@ log = logging.getLogger("forktask.supervisor")
 
 NAME = b"nursery"
 ANSWER = struct.Struct("=i")
+AT_LEISURE, IN_HASTE = b"R", b"H"
+"""What asks for a runner that will wait for its order, and for one for which an order waits."""
 DESCRIPTORS = 3
 NO_ROOM = -errno.EMFILE
 """The kernel gives as many descriptors as there is room for, and closes the others."""
@@ -63,13 +65,14 @@ def _refuse(error: OSError, child: object) -> int:
 class _Cradle:
     """What becomes a runner, with the descriptors that came for it."""
 
-    __slots__ = ("collects", "given", "numbers", "page", "sock")
+    __slots__ = ("collects", "given", "has_time", "numbers", "page", "sock")
 
     def __init__(self, given: birth.Birth, sock: socket.socket) -> None:
         self.given = given
         self.sock = sock
         self.numbers: list[int] = []
         self.page = VacantPage()
+        self.has_time = True
         self.collects = gc.isenabled()
 
     def __call__(self) -> NoReturn:
@@ -81,7 +84,7 @@ class _Cradle:
         page = self.page.take(memory)
         os.close(memory)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=connection)
-        birth.run_ready(self.given, sock, output, page)
+        birth.run_ready(self.given, sock, output, page, has_time=self.has_time)
 
 
 def _answer(sock: socket.socket, fork: Fork, cradle: _Cradle) -> NoReturn:
@@ -96,6 +99,7 @@ def _answer(sock: socket.socket, fork: Fork, cradle: _Cradle) -> NoReturn:
             data, ancillary, _, _ = receive(1, space, socket.MSG_CMSG_CLOEXEC)
             if not data:
                 os._exit(0)
+            cradle.has_time = data == AT_LEISURE
             numbers = cradle.numbers = memoryview(ancillary[0][2]).cast("i").tolist() if ancillary else []
             try:
                 answer = fork(cradle) if len(numbers) == DESCRIPTORS else NO_ROOM

@@ -64,3 +64,18 @@ def test_the_next_runner_is_forked_at_once_where_more_waits_even_if_this_one_had
     now += REFILL_AFTER
     Supervisor._refill(loop, now)
     assert refills == ([5.0] if more else [now])
+
+
+@pytest.mark.parametrize("hurried", [0, 2])
+def test_only_a_spare_that_has_time_rehearses(hurried: int) -> None:
+    asked: list[bool] = []
+
+    class Nursery:
+        def ask(self, *, has_time: bool) -> bool:
+            asked.append(has_time)
+            fleet.lacks_spares = False
+            return True
+
+    fleet: Any = SimpleNamespace(hurried=hurried, lacks_spares=True, nursery=Nursery(), spares=[], _is_cold=False)
+    Fleet.refill(fleet)
+    assert asked == [not hurried]
