@@ -74,6 +74,11 @@ class Relay:
         return not self.charges and not self.reserved
 
     @property
+    def load(self) -> int:
+        """How many orders it has, with those that are just being claimed for it."""
+        return len(self.charges) + self.reserved
+
+    @property
     def _most(self) -> int:
         """How many orders it should have at once, by how long those before took."""
         most = 1 if self._seconds is None else min(MOST_AHEAD, 1 + int(HORIZON / max(self._seconds, 1e-6)))
@@ -82,14 +87,12 @@ class Relay:
     @property
     def room(self) -> int:
         """How many orders more it may have."""
-        return (
-            0 if self.is_retired or self._is_slow(HORIZON) else max(0, self._most - len(self.charges) - self.reserved)
-        )
+        return 0 if self.is_retired or self._is_slow(HORIZON) else max(0, self._most - self.load)
 
     @property
     def wanted(self) -> int:
         """How many are worth asking the table for: none while it has half of what it may have."""
-        load, most = len(self.charges) + self.reserved, self._most
+        load, most = self.load, self._most
         return 0 if self.is_retired or load > most // 2 or self._is_slow(HORIZON) else most - load
 
     def _is_slow(self, seconds: float) -> bool:

@@ -64,8 +64,8 @@ class Relays:
             idle = (relay for relay in self._of.values() if relay.is_idle and relay.room)
             found: Relay | None = next(idle, None) or self._kept()
         else:
-            with_room = [relay for relay in self._of.values() if relay.room and not relay.is_idle]
-            found = min(with_room, key=lambda relay: len(relay.charges) + relay.reserved, default=None)
+            busy = sorted((relay for relay in self._of.values() if not relay.is_idle), key=lambda relay: relay.load)
+            found = next((relay for relay in busy if relay.room), None)
         return found.reserve() if found is not None else None
 
     def _retire_needless(self) -> None:
