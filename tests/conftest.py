@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 
 import psutil
@@ -50,9 +51,12 @@ def nothing_is_left_running() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def the_environment_is_left_as_it_was() -> Iterator[None]:
     """Fail the test that changes the environment of those which follow it in this process, or in one it starts."""
-    before = _environment()
+    before, path, folder = _environment(), [*sys.path], os.getcwd()
     yield
-    after = _environment()
+    after, path_after, folder_after = _environment(), [*sys.path], os.getcwd()
+    sys.path[:] = path
+    os.chdir(folder)
+    assert (path_after, folder_after) == (path, folder), "the test changed sys.path, or the working directory"
     os.environ.update(before)
     for name in after.keys() - before.keys():
         del os.environ[name]

@@ -48,16 +48,14 @@ def close() -> None:
         _interpreter.cache_clear()
 
 
-def start(
-    command: Sequence[str], env: Mapping[str, str], given: Mapping[int, int], *, is_orphan: bool, folder: str = "."
-) -> int:
+def start(command: Sequence[str], env: Mapping[str, str], given: Mapping[int, int], *, is_orphan: bool) -> int:
     """Fork what behaves as `python -P -m forktask …`; return its pid, when it is what `ps` says.
 
     Args:
         given: Our descriptors, by the numbers that they have there.
         is_orphan: It is no child of ours.
     """
-    program = {"command": command, "env": dict(env), "folder": os.path.abspath(folder), "numbers": [*given]}
+    program = {"command": command, "env": dict(env), "folder": os.getcwd(), "path": sys.path, "numbers": [*given]}
     data = json.dumps({"program": program, "is_orphan": is_orphan}).encode()
     answer, theirs = os.pipe()
     try:

@@ -54,12 +54,14 @@ class Program:
     """What `python -m forktask …` is called with.
 
     Attributes:
+        path: What `sys.path` is.
         numbers: Under which its open descriptors are known to it.
     """
 
     command: Sequence[str]
     env: Mapping[str, str]
     folder: str
+    path: Sequence[str]
     numbers: Sequence[int]
 
 
@@ -129,7 +131,7 @@ def _out_of_the_way(sock: socket.socket) -> socket.socket:
 def _hand_over(sock: socket.socket, path: str, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """Have our parent go on with a program, and with the descriptors that exec would keep."""
     kept = [number for number in _open_descriptors() if _is_kept(number)]
-    program = {"command": command, "env": dict(env), "folder": os.getcwd(), "numbers": kept}
+    program = {"command": command, "env": dict(env), "folder": os.getcwd(), "path": sys.path, "numbers": kept}
     socket.send_fds(sock, [json.dumps(program).encode()], kept)
     os._exit(0)
 
@@ -166,6 +168,7 @@ def _take(program: Program, given: Sequence[int]) -> list[int]:
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.chdir(program.folder)
+    sys.path[:] = program.path
     os.environ.clear()
     os.environ.update(program.env)
     _show(ARGUMENTS, program.command)

@@ -43,7 +43,8 @@ class CommandLine:
         words = list(arguments)
         if self.application is not None:
             command, words = FlaskGroup(create_app=lambda: self.application, set_debug_flag=False), ["forktask", *words]  # type: ignore[arg-type,return-value]
-        with mock.patch.dict(os.environ):  # `flask` sets FLASK_RUN_FROM_CLI, with which `app.run()` does nothing
+        # `flask` sets FLASK_RUN_FROM_CLI, with which `app.run()` does nothing; `--app` looks in the folder, too
+        with mock.patch.dict(os.environ), mock.patch.object(sys, "path", [*sys.path]):
             done = CliRunner().invoke(command, words, input=stdin, catch_exceptions=False, prog_name="forktask")
         assert done.exit_code == code, done.output
         return done

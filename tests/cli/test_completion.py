@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from uuid import UUID
 
 import click
@@ -73,6 +74,7 @@ def test_what_cannot_be_had_completes_nothing_and_says_nothing(
     with monkeypatch.context() as away:
         away.setattr(here.runtime.store.database, "url", here.runtime.store.database.url.set(database="/nowhere/x"))
         assert completed("show", "") == []
+    monkeypatch.setattr(sys, "path", [*sys.path])
     assert completed("--app", "nowhere_to_be_found:app", "show", "") == []
 
     def broken() -> None:
