@@ -23,6 +23,7 @@ from tests.waiting import wait_until
 
 RARE = "tests.zoo_apps.rare:"
 """A worker that looks once an hour by itself: what it takes sooner it was told of, or had room for."""
+RESTING = ("--sleep", "3600")
 ONE = Limit(running=1, key="printer")
 
 
@@ -97,13 +98,13 @@ def test_no_more_begin_than_a_rate_lets_through(left_both: Runtime) -> None:
 
 def test_what_a_rate_keeps_back_begins_when_it_may(left: Runtime, start_worker: StartWorker) -> None:
     statuses = zoo.nothing.using(limit=Limit(rate=5, per=1)).enqueue_many([{}] * 4)
-    start_worker(FORKTASK_APP=RARE)
+    start_worker(*RESTING, FORKTASK_APP=RARE)
     all_ended(statuses)
 
 
 def test_a_runner_that_is_killed_frees_its_place(left: Runtime, start_worker: StartWorker, tmp_path: Path) -> None:
     held, waiting = zoo.wait.using(limit=ONE).enqueue({"path": "/nowhere"}), zoo.nothing.using(limit=ONE).enqueue()
-    start_worker(FORKTASK_APP=RARE)
+    start_worker(*RESTING, FORKTASK_APP=RARE)
     wait_message(held, "waiting")
     assert waiting.refresh().state is State.QUEUED
     os.kill(runner_of(held).pid, signal.SIGKILL)
@@ -125,7 +126,7 @@ def test_a_worker_that_is_killed_frees_its_places(left_both: Runtime) -> None:
 def test_who_frees_a_place_starts_what_waits_for_it(left: Runtime, start_worker: StartWorker, tmp_path: Path) -> None:
     limited = zoo.within.using(limit=ONE)
     statuses = limited.enqueue_many([{"folder": str(tmp_path), "most": 1, "seconds": 0}] * 6)
-    start_worker(FORKTASK_APP=RARE)
+    start_worker(*RESTING, FORKTASK_APP=RARE)
     all_ended(statuses)
 
 
@@ -133,8 +134,8 @@ def test_who_frees_a_place_tells_those_who_serve_another_queue(make_runtime: Mak
     runtime = make_runtime()
     go = tmp_path / "go"
     with workers(runtime) as start:
-        start("-q", "first", FORKTASK_APP=RARE)
-        start("-q", "second", FORKTASK_APP=RARE)
+        start("-q", "first", *RESTING, FORKTASK_APP=RARE)
+        start("-q", "second", *RESTING, FORKTASK_APP=RARE)
         held = zoo.wait.using(queue="first", limit=ONE).enqueue({"path": str(go)})
         wait_message(held, "waiting")
         waiting = zoo.nothing.using(queue="second", limit=ONE).enqueue()
