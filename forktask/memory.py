@@ -35,10 +35,11 @@ def _proportional_share(pid: int) -> int:
 def out_of_memory_kills() -> int:
     """Return how many processes the kernel has killed for memory since boot; 0 where it does not say."""
     try:
-        with open("/proc/vmstat") as file:
-            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
+        with open("/proc/vmstat", "rb", buffering=0) as file:
+            found = (b"\n" + file.read()).partition(b"\noom_kill ")[2]
     except OSError:
         return 0
+    return int(found.partition(b"\n")[0]) if found else 0
 
 
 class Kills:
