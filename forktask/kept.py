@@ -51,8 +51,7 @@ def serve(sock: socket.socket, page: Page, context: place.Context, mark: str) ->
     runner.keep(page)
     while (order := take(box)) is not None:
         voice = connection.of(order["number"])
-        last = _execute(order, voice, page, context, usage)
-        handlers.put_back()
+        last = _execute(order, voice, page, context, handlers, usage)
         last["goes_on"] = surroundings.put_back(ending) and last["goes_on"]
         if not last["goes_on"]:
             voice.say_last(last)
@@ -110,7 +109,12 @@ def _directory() -> int:
 
 
 def _execute(
-    order: Mapping[str, Any], voice: runner.Voice, page: Page, context: place.Context, usage: Usage
+    order: Mapping[str, Any],
+    voice: runner.Voice,
+    page: Page,
+    context: place.Context,
+    handlers: Handlers,
+    usage: Usage,
 ) -> dict[str, Any]:
     """Execute one order; return its last word, with what else the supervisor has to know of it."""
     barecalls.set_mask(barecalls.BLOCK, (signal.SIGTERM,))
@@ -119,10 +123,12 @@ def _execute(
     threads = threading.active_count()
     usage.begin()
     last = runner.run_here(order, voice, page, context)
+    handlers.put_back()  # at once: what is in force here would be called in the midst of what follows
     found = page.read()
-    last |= usage.taken()
+    is_alone = threading.active_count() <= threads and not _has_children()
+    last |= usage.taken()  # after children that it did not wait for were collected: they count for this one
     last["report"] = found[1] if found is not None else None
-    last["goes_on"] = _ended_well(last) and threading.active_count() <= threads and not _has_children()
+    last["goes_on"] = _ended_well(last) and is_alone
     return last
 
 

@@ -115,7 +115,8 @@ class Worker(Supervisor):
         """Have a spare for each place that became free just now, while more waits: the next soon does, too."""
         since = clock.monotonic() - PACE_SECONDS
         is_hurried = self.settings.spare_runners > 0 and self.orders.more_in_table and not self.relays.are_kept
-        self.fleet.hurried = sum(moment > since for moment in self._ends) if is_hurried else 0
+        freed = sum(moment > since for moment in self._ends) if is_hurried else 0
+        self.fleet.hurried = min(freed, self.scale.now)
         self.fleet.dismiss_needless()
 
     def take_message(self, message: list[Any]) -> None:

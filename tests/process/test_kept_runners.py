@@ -45,6 +45,16 @@ def test_a_timer_of_a_task_does_not_fire_in_the_next(left: Runtime, start_worker
     assert {burning.attempts()[0].pid} == set(pids(statuses))
 
 
+def test_what_children_took_that_a_task_did_not_wait_for_does_not_count_for_the_next(
+    left: Runtime, start_worker: StartWorker
+) -> None:
+    burnt, after = zoo.burn_beside.enqueue({"seconds": 0.3}), zoo.tell_process.enqueue({"n": 1, "leave": None})
+    drained(start_worker)
+    assert pids([after]) == [burnt.refresh().result]
+    seconds = [one.attempts()[0].cpu_seconds or 0.0 for one in (burnt, after)]
+    assert seconds[0] >= 0.3 > seconds[1]
+
+
 def test_what_a_task_does_to_its_output_its_folder_and_its_umask_the_next_one_does_not_feel(
     left: Runtime, start_worker: StartWorker
 ) -> None:
