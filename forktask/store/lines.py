@@ -25,6 +25,7 @@ IN_LINE: Final = STATUS.c.later == literal_column("0")
 IS_LATER: Final = STATUS.c.later == literal_column("1")
 FREE: Final = (STATUS.c.bound == literal_column("0"), conditions.NOT_CANCELLED)
 ORDER: Final = (STATUS.c.priority.desc(), STATUS.c.turn, STATUS.c.due_at, STATUS.c.id)
+ONE: Final[ColumnElement[int]] = literal_column("1")
 COMES_LATER: Final = case((STATUS.c.line.is_not(None), literal_column("1")), else_=literal_column("0"))
 """What `later` becomes where `run_after` is set: what was initiated without a limit stands in no line."""
 
@@ -101,10 +102,13 @@ def next_turn(kind: str) -> ColumnElement[int]:
     ]
     in_line = other.c.later == literal_column("0")
     own = other.c.lane == bindparam("of_lane", type_=STATUS.c.lane.type)
-    first = select(other.c.turn).where(*here, in_line).order_by(other.c.turn).limit(literal_column("1"))
-    last = select(other.c.turn).where(*here, own).order_by(other.c.turn.desc()).limit(literal_column("1"))
+    if kind == "sqlite":  # which would sort all that waits where its statistics say that this is little
+        first, last = select(func.min(other.c.turn)), select(func.max(other.c.turn))
+    else:  # MariaDB would read all that waits for the least of it
+        first, last = (select(other.c.turn).order_by(by).limit(ONE) for by in (other.c.turn, other.c.turn.desc()))
+    first, last = first.where(*here, in_line), last.where(*here, own)
     greatest = func.max if kind == "sqlite" else func.greatest
-    return greatest(_or_zero(first, kind), _or_zero(last, kind)) + literal_column("1")
+    return greatest(_or_zero(first, kind), _or_zero(last, kind)) + ONE
 
 
 def _or_zero(query: Select[Any], kind: str) -> ColumnElement[int]:

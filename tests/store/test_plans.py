@@ -66,6 +66,7 @@ def full_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             running(store)
         inserted(store, state=State.PAUSED)
         analyze(store)
+        store.close()  # SQLite reads what was counted when it connects
         yield store
         store.close()
 
@@ -271,7 +272,7 @@ def test_the_check_of_plans_sees_a_scan(full_store: Store) -> None:
     finally:
         full_store.create_tables()
         analyze(full_store)  # for the tests that come to this store later
-        full_store.close()  # SQLite reads it when it connects
+        full_store.close()
 
 
 def test_no_index_covers_what_progress_writes() -> None:
