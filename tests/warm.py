@@ -19,19 +19,27 @@ from typing import Any
 
 import pytest
 
-from forktask import process
+from forktask import host, process
 
 ROOT = Path(__file__).parents[1]
 SOME_KILOBYTES = "x" * 20_000
 really_exec_detached = process.exec_detached
 
 
+def _for_python(env: Mapping[str, str]) -> dict[str, str]:
+    """Return what Python reads when it starts."""
+    return {name: value for name, value in env.items() if name.startswith("PYTHON")}
+
+
+AT_START = _for_python(host.exec_environment(os.environ))
+
+
 @cache
 def _interpreter() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Return the interpreter, and the connection to it; it is started when it is first needed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TEST_RUNTIME")}
-    env |= {"PYTHONPATH": str(ROOT), "TEST_PADDING": SOME_KILOBYTES}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("TEST_RUNTIME", "PYTHON"))}
+    env |= {"PYTHONPATH": str(ROOT), **AT_START, "TEST_PADDING": SOME_KILOBYTES}
     command = [sys.executable, "-P", str(ROOT / "tests" / "warm_interpreter.py"), str(theirs.fileno()), SOME_KILOBYTES]
     with theirs:
         nothing = subprocess.DEVNULL
@@ -72,7 +80,10 @@ def start(command: Sequence[str], env: Mapping[str, str], given: Mapping[int, in
 def exec_detached(
     command: list[str], *, stdin: int, stderr: int, keep: Collection[int], env: Mapping[str, str]
 ) -> None:
-    """Do what `process.exec_detached` does."""
+    """Do what `process.exec_detached` does; for another Python than ours, as with a `sitecustomize`, by that."""
+    if _for_python(env) != AT_START:
+        really_exec_detached(command, stdin=stdin, stderr=stderr, keep=keep, env=env)
+        return
     null = os.open(os.devnull, os.O_RDWR)
     try:
         start(command, env, {0: stdin, 1: null, 2: stderr} | {one: one for one in keep}, is_orphan=True)

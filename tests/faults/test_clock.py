@@ -121,6 +121,8 @@ def test_a_new_version_replaces_the_old_one_though_the_clock_was_set_back_betwee
     def heartbeat() -> datetime:
         return next(row.heartbeat_at for row in store.supervisors() if row.id == old)
 
+    begun = {row.id: row.started_at for row in store.supervisors()}
+    assert min(begun, key=lambda one: begun[one]) == running.refresh().row.supervisor_id, "its clock was not set back"
     before, a_look_around = heartbeat(), timedelta(seconds=RARE_INTERVAL + LOOK_INTERVAL)
     wait_until(lambda: heartbeat() - before > a_look_around, PATIENCE, "a look of the old supervisor")
     assert [row.state for row in (store.get(waiting.id),) if row] == [State.QUEUED], "it is for the new version"
