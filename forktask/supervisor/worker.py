@@ -116,7 +116,7 @@ class Worker(Supervisor):
         since = clock.monotonic() - PACE_SECONDS
         is_hurried = self.settings.spare_runners > 0 and self.orders.more_in_table and not self.relays.are_kept
         freed = sum(moment > since for moment in self._ends) if is_hurried else 0
-        self.fleet.hurried = min(freed, self.scale.now)
+        self.fleet.hurried = min(freed, self.scale.now, self.settings.max_running)
         self.fleet.dismiss_needless()
 
     def take_message(self, message: list[Any]) -> None:

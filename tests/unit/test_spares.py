@@ -14,11 +14,13 @@ from forktask.supervisor.loop import REFILL_AFTER, Supervisor
 from forktask.supervisor.worker import PACE_SECONDS, Worker
 
 
-def a_worker(*, more: bool, ended: list[float], spares: int = 1, kept: bool = False, allowed: int = 2) -> Any:
+def a_worker(
+    *, more: bool, ended: list[float], spares: int = 1, kept: bool = False, allowed: int = 2, on_host: int = 2
+) -> Any:
     """Return a worker of two processes, or fewer for now, of which so many seconds ago runners ended."""
     now = clock.monotonic()
     return SimpleNamespace(
-        settings=SimpleNamespace(spare_runners=spares),
+        settings=SimpleNamespace(spare_runners=spares, max_running=on_host),
         orders=SimpleNamespace(more_in_table=more),
         relays=SimpleNamespace(are_kept=kept),
         fleet=SimpleNamespace(hurried=0, dismiss_needless=lambda: None),
@@ -36,6 +38,7 @@ def a_worker(*, more: bool, ended: list[float], spares: int = 1, kept: bool = Fa
         ({"more": True, "ended": [0.01] * 9, "spares": 0}, 0),
         ({"more": True, "ended": [0.01] * 9, "kept": True}, 0),
         ({"more": True, "ended": [0.01] * 9, "allowed": 1}, 1),
+        ({"more": True, "ended": [0.01] * 9, "on_host": 1}, 1),
     ],
 )
 def test_a_worker_has_a_spare_for_each_place_that_gets_free_all_the_time(given: dict[str, Any], hurried: int) -> None:
