@@ -7,6 +7,7 @@ pipe for all orders, in which a mark ends what each has printed.
 
 from __future__ import annotations
 
+import contextvars
 import ctypes
 import fcntl
 import json
@@ -122,7 +123,7 @@ def _execute(
     _be_as_new()
     threads = threading.active_count()
     usage.begin()
-    last = runner.run_here(order, voice, page, context)
+    last = contextvars.copy_context().run(runner.run_here, order, voice, page, context)
     handlers.put_back()  # at once: what is in force here would be called in the midst of what follows
     found = page.read()
     is_alone = threading.active_count() <= threads and not _has_children()

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -646,11 +647,14 @@ class OftenKilledTask(Task):
         return status.attempt
 
 
+of_context: ContextVar[str | None] = ContextVar("of_context", default=None)
+
+
 @task
 def tell_process(status: LiveStatus) -> list[Any]:
     """Say, and print, who runs it; leave behind what is in `leave`."""
     is_deaf = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-    leave = status.settings.get("leave")
+    leave, found = status.settings.get("leave"), of_context.get()
     print("of", status.settings.get("n"), end="" if leave == "line" else "\n", flush=leave != "buffer")
     if leave == "thread":
         threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
@@ -665,6 +669,8 @@ def tell_process(status: LiveStatus) -> list[Any]:
         random.seed(1)
     elif leave == "handler":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif leave == "variable":
+        of_context.set("left")
     elif leave == "sentence":
         status.update(33, "said", unit="words")
     elif leave is not None and leave.startswith("output"):
@@ -674,7 +680,7 @@ def tell_process(status: LiveStatus) -> list[Any]:
         os.chdir(place)
         os.rmdir(place)
         os.umask(0o777)
-    return [os.getpid(), random.random(), is_deaf]
+    return [os.getpid(), random.random(), is_deaf, found]
 
 
 def leave_output(how: str) -> None:

@@ -70,7 +70,7 @@ class Fleet:
         self.hurried = 0
         """So many spares are needed at the pace at which runners end now."""
         self.taken = 0
-        """How often a runner was wanted."""
+        """How often a runner was taken."""
         self._is_cold = True
         """Pages that this process writes are still to be copied, since it was forked from or has forked."""
         self.learnt = 0
@@ -89,10 +89,11 @@ class Fleet:
         Raises:
             OSError: The kernel refuses a process.
         """
-        self.taken += 1
         if not self.spares and self.nursery is not None:
             self.nursery.bear()
-        return self.spares.pop(0) if self.spares else self._fork()
+        runner = self.spares.pop(0) if self.spares else self._fork()
+        self.taken += 1
+        return runner
 
     def foresee(self, count: int) -> None:
         """Have the nursery begin with so many runners, which `take_spare` will be asked for."""

@@ -64,7 +64,7 @@ def test_each_row_has_its_own_output_and_report(left: Runtime, start_worker: Sta
 
 
 def test_what_a_task_leaves_behind_the_next_one_does_not_feel(left: Runtime, start_worker: StartWorker) -> None:
-    statuses = told("thread", "program", "seed", "seed", "handler", None)
+    statuses = told("thread", "program", "seed", "seed", "handler", "variable", None)
     drained(start_worker)
     thread, program, *others = pids(statuses)
     assert len({thread, program, *others}) == 3
@@ -72,7 +72,7 @@ def test_what_a_task_leaves_behind_the_next_one_does_not_feel(left: Runtime, sta
     seeded = random.Random(1)
     assert statuses[2].result[1] == statuses[3].result[1] == seeded.random()
     assert statuses[4].result[1] != seeded.random()
-    assert [status.result[2] for status in statuses] == [False] * 6
+    assert [status.result[2:] for status in statuses] == [[False, None]] * 7
 
 
 def test_an_exception_costs_no_runner(left: Runtime, start_worker: StartWorker) -> None:
