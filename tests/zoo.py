@@ -86,8 +86,9 @@ def command_line(status: LiveStatus) -> list[str]:
 
 @task
 def note_start(status: LiveStatus) -> Any:
-    """Append the setting `n` to the file `path`, and return it."""
+    """Append the setting `n` to the file `path`, and return it after as many `seconds` as there are given."""
     note(status.settings["path"], str(status.settings["n"]))
+    time.sleep(status.settings.get("seconds", 0))
     return status.settings["n"]
 
 

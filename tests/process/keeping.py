@@ -38,8 +38,9 @@ def journal(path: Path) -> list[str]:
     return sorted(path.read_text().splitlines()) if path.exists() else []
 
 
-def noting(path: Path, count: int) -> list[TaskStatus]:
-    return zoo.note_start.enqueue_many([{"path": str(path), "n": number} for number in range(count)])
+def noting(path: Path, count: int, seconds: float = 0.0) -> list[TaskStatus]:
+    settings = {"path": str(path), "seconds": seconds}
+    return zoo.note_start.enqueue_many([settings | {"n": number} for number in range(count)])
 
 
 def once_each(statuses: list[TaskStatus], path: Path) -> None:
