@@ -35,6 +35,8 @@ LATENCY_ROUNDS = rounds(100, 2)
 CLAIM_ROUNDS = rounds(200, 2)
 FINAL_ROWS = 100 if SMOKE else 1_000_000
 KEPT: dict[str, tuple[str, ...]] = {"": (), ", runner kept": ("--tasks-per-runner", "1000")}
+AT_ONCE = 50_000
+"""Rows of one statement: forktask gives no statement more than some seconds."""
 NEW_ID = "REPLACE(UUID(), '-', '')"
 IDLE_SECONDS = 0.5 if SMOKE else 20.0
 
@@ -127,7 +129,7 @@ def fill(runtime: Runtime, kind: str, count: int) -> None:
     with runtime.store.database.engine.connect() as connection:
         done = 0
         while done < count:
-            some = min(count - done, max(CLAIM_ROUNDS, done))
+            some = min(count - done, max(CLAIM_ROUNDS, done), AT_ONCE)
             connection.exec_driver_sql(f"{copied} LIMIT {some}")
             done += some
 
