@@ -6,7 +6,6 @@ the last one; what is between them is what counts, so that no start of a worker 
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import subprocess
@@ -127,7 +126,7 @@ def of_peer(name: str, *commands: tuple[str, ...], url: AbstractContextManager[s
     """Run the workers of a peer whose module is named like it, on a database of its own."""
     with url or _peers.database() as found:
         os.environ[f"BENCHMARK_{name.upper()}_URL"] = found
-        module = _fresh(f"_{name}")
+        module = _peers.fresh(f"_{name}")
         tell, idle = (_leaver(getattr(module, task)) for task in ("first_line", "nothing"))
         yield (
             lambda address, count: in_order(address, count, tell, idle),
@@ -141,12 +140,6 @@ def _leaver(task: Any) -> Any:
         if hasattr(task, verb):
             return getattr(task, verb)
     return task
-
-
-def _fresh(name: str) -> Any:
-    """Import a module anew: it connects where the environment says."""
-    sys.modules.pop(name, None)
-    return importlib.import_module(name)
 
 
 @contextmanager
@@ -171,7 +164,7 @@ def of_procrastinate(folder: Path) -> Iterator[Opened]:
     """Run workers of Procrastinate on a new database of PostgreSQL."""
     with _runtimes.database("PostgreSQL", folder) as url:
         os.environ["BENCHMARK_PROCRASTINATE_URL"] = url.replace("+psycopg", "")
-        module = _fresh("_procrastinate")
+        module = _peers.fresh("_procrastinate")
         command = ("procrastinate", "--app", "_procrastinate.app", "worker")
         subprocess.run(
             [sys.executable, "-m", "procrastinate", "--app", "_procrastinate.app", "schema", "--apply"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -80,18 +81,23 @@ def wait_for(is_so: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
+def fresh(name: str) -> Any:
+    """Import a module anew: it connects where the environment says now."""
+    sys.modules.pop(name, None)
+    return importlib.import_module(name)
+
+
 @contextmanager
 def celery(processes: int = 1) -> Iterator[Any]:
     """Yield the module with the tasks of Celery, a prefork worker waiting for them."""
     with database() as url:
         os.environ["BENCHMARK_CELERY_URL"] = url
-        import _celery
-
+        module = fresh("_celery")
         arguments = ("-A", "_celery", "worker", "--pool=prefork", "--loglevel=ERROR")
         with worker("celery", *arguments, f"--concurrency={processes}"):
             wait_for(_answers, "a worker of Celery")
-            yield _celery
-        _celery.app.close()
+            yield module
+        module.app.close()
 
 
 def _answers() -> bool:
@@ -137,10 +143,9 @@ def huey(processes: int = 1) -> Iterator[Start]:
     """Yield what starts a task of Huey, processes waiting for it."""
     with database() as url:
         os.environ["BENCHMARK_HUEY_URL"] = url
-        import _huey
-
+        module = fresh("_huey")
         with worker("huey.bin.huey_consumer", "_huey.huey", "-k", "process", "-w", str(processes), "-q"):
-            yield _huey.first_line
+            yield module.first_line
 
 
 def _celery_start(name: str) -> Callable[[str], Any]:
@@ -166,14 +171,11 @@ def _waiting(name: str) -> Iterator[Start]:
     with database() as url:
         os.environ[f"BENCHMARK_{name.upper()}_URL"] = url
         if name == "Celery":
-            import _celery
-
-            yield _celery.first_line.delay
-            _celery.app.close()
+            module = fresh("_celery")
+            yield module.first_line.delay
+            module.app.close()
         elif name == "Huey":
-            import _huey
-
-            yield _huey.first_line
+            yield fresh("_huey").first_line
         else:
             import _clock
             from redis import Redis
