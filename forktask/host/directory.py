@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator
 from typing import Self
 
 from forktask.errors import LaunchError
@@ -104,10 +105,28 @@ def lock_file(directory: PrivateDirectory, name: str) -> int | None:
 
 
 def discard_lock(directory: PrivateDirectory, name: str, number: int) -> None:
-    """Take away a lock that will never be given back, unless another process did so before; the next one is new."""
-    if lock_file(directory, name) == number:
-        with contextlib.suppress(FileNotFoundError):
+    """Take away a lock that will never be given back, unless another process did so before; the next one is new.
+
+    One at a time: else who found the old one there might take away the new one.
+    """
+    with contextlib.suppress(BlockingIOError, FileNotFoundError), _alone_in(directory):
+        if lock_file(directory, name) == number:
             os.unlink(f"{name}.lock", dir_fd=directory.fileno())
+
+
+@contextlib.contextmanager
+def _alone_in(directory: PrivateDirectory) -> Iterator[None]:
+    """Hold the lock of the directory itself.
+
+    Raises:
+        BlockingIOError: Somebody else does.
+    """
+    own = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.fileno())
+    try:
+        fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(own)
 
 
 def is_locked(configured: str, name: str) -> bool:

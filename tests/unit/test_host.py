@@ -269,3 +269,26 @@ def test_a_path_of_107_bytes_is_used_as_it_is(tmp_path: Path) -> None:
             server.bind(fits.socket_address("socket"))
     with host.private_directory(str(tmp_path / ("x" * (room + 1)))) as too_long:
         assert too_long.socket_address("socket").startswith("/proc/self/fd/")
+
+
+def test_one_at_a_time_discards_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two who found the old one would else each take one away, the second of them the new one."""
+    lock_file = host.directory.lock_file
+    seen_after: list[int | None] = []
+
+    def found_while_another_discards(directory: host.PrivateDirectory, name: str) -> int | None:
+        number = lock_file(directory, name)
+        monkeypatch.setattr(host.directory, "lock_file", lock_file)
+        assert number is not None
+        host.discard_lock(directory, name, number)
+        seen_after.append(lock_file(directory, name))
+        return number
+
+    with host.private_directory(str(tmp_path / "run")) as directory:
+        path = tmp_path / "run" / "name.lock"
+        path.touch()
+        number = path.stat().st_ino
+        monkeypatch.setattr(host.directory, "lock_file", found_while_another_discards)
+        host.discard_lock(directory, "name", number)
+        assert seen_after == [number]
+        assert not path.exists()
