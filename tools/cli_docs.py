@@ -33,8 +33,8 @@ Everything that a status, a queue or a worker can do or show, for an operator, f
 writes this page from the commands; `forktask COMMAND --help` says the same.
 
 `forktask` and `flask forktask` are the same commands. The application is named with `--app` (`module:attribute`,
-`module:factory()`), or found by `flask`; `FORKTASK_DATABASE_URL` alone is enough for all that needs no task's code. Run
-commands as the user of the application: what they start, runs as who they are.
+`module:factory()`) before or after the command, or found by `flask`; `FORKTASK_DATABASE_URL` alone is enough for all
+that needs no task's code. Run commands as the user of the application: what they start, runs as who they are.
 
 * **For people**: tables, as wide as the terminal, in colour. `NO_COLOR` is obeyed. Times are those of the machine's
   zone, `--utc` says otherwise.

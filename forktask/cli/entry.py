@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import click
 from click.shell_completion import add_completion_class
 
@@ -15,8 +18,30 @@ from forktask.cli.top import top
 from forktask.cli.worker import worker
 
 
-@click.group(cls=Commands)
-@click.option("--app", metavar="MODULE:ATTRIBUTE", help="The application whose settings are used.")
+class Root(Commands):
+    """All commands; the application may be named before a command or after it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the application first, for it is loaded before a command reads its own part."""
+        return super().parse_args(ctx, with_application_first(args))
+
+
+def with_application_first(args: Sequence[str]) -> list[str]:
+    """Return the words of a command line with every `--app` at their beginning; those after `--` are a task's."""
+    end = args.index("--") if "--" in args else len(args)
+    named: list[str] = []
+    rest: list[str] = []
+    words = iter(args[:end])
+    for word in words:
+        if word == "--app":
+            named += [word, *itertools.islice(words, 1)]
+        else:
+            (named if word.startswith("--app=") else rest).append(word)
+    return [*named, *rest, *args[end:]]
+
+
+@click.group(cls=Root)
+@click.option("--app", metavar="MODULE:ATTRIBUTE", help="The application whose settings are used; also after a command.")
 @click.version_option(package_name="forktask")
 @click.pass_context
 def group(context: click.Context, app: str | None) -> None:

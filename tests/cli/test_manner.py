@@ -44,6 +44,16 @@ def test_programs_work_from_both_entry_points(entry: tuple[str, ...], site: Path
     assert [row["result"] for row in told["statuses"]] == [42]
 
 
+def test_the_application_may_be_named_after_the_command(site: Path, forked_program: Program) -> None:
+    url, named = f"sqlite:///{site}/tasks.sqlite", ("--app", "site_app:app")
+    forked_program("forktask", "enqueue", "double", "n=2", "--app=site_app:app", folder=site, SITE_DATABASE=url)
+    words = ("forktask", "worker", *named, "--once", "--", "--app", "a task's")
+    done = forked_program(*words, folder=site, SITE_DATABASE=url)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(forked_program("forktask", "list", *named, "--json", folder=site, SITE_DATABASE=url).stdout)
+    assert [row["result"] for row in told["statuses"]] == [4]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_where_there_are_no_tables_init_is_named_and_none_are_made(
     kind: str, tmp_path: Path, forked_program: Program
