@@ -67,18 +67,24 @@ def test_a_task_is_paused_and_goes_on_by_keyboard_alone(page: Page, steered: Ser
     expect(page.locator(VALUE)).to_have_attribute("value", "70")
 
 
+def leave_by(page: Page, name: str) -> None:
+    """Press a button that leads to another page; be there, for a reload on the way is refused."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=name).click()
+
+
 def test_buttons_work_without_javascript(browser: Browser, steered: Server, page: Page, steer: Steer) -> None:
     task = steer()
     known = page.context.storage_state()
     context = browser.new_context(java_script_enabled=False, storage_state=known)
     quiet = context.new_page()
     show(quiet, steered, task)
-    quiet.get_by_role("button", name="Pause").click()
+    leave_by(quiet, "Pause")
     wait_until(lambda: quiet.reload() and quiet.get_by_text("Paused").is_visible(), 60, "the pause")
     assert quiet.url == f"{steered.url}/show/plain/{task.id}"
-    quiet.get_by_role("button", name="Resume").click()
+    leave_by(quiet, "Resume")
     quiet.locator("summary", has_text="Cancel").click()
-    quiet.get_by_role("button", name="Yes, cancel").click()
+    leave_by(quiet, "Yes, cancel")
     wait_until(lambda: quiet.reload() and quiet.locator(".forktask-cancelled").is_visible(), 60, "the cancel")
     context.close()
 
