@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,31 @@ from forktask.rules import RULES, Rules
 
 BATCH_LIMIT = 1000
 """Most statuses in one batch: each has a page of memory, and is looked at a few times a second."""
+
+
+def check_methods(cls: Any, *, has_batch: bool) -> None:
+    """Refuse methods that could not be called with a status, or would return before they have run."""
+    for name in ("execute", "execute_batch") if has_batch else ("execute",):
+        is_plain = inspect.isfunction(inspect.getattr_static(cls, name))
+        check_function(
+            getattr(cls, name), f"{cls.__qualname__}.{name}", ("self", "status") if is_plain else ("status",)
+        )
+
+
+def check_function(function: Callable[..., Any], name: str, arguments: tuple[str, ...] = ("status",)) -> None:
+    """Refuse what could not be called with these arguments, or would return before it has run."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{name} is asynchronous; a task is a plain function, which may call asyncio.run()")
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(f"{name} has a yield, and so would do nothing when it is called; a task is a plain function")
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # something of C, which does not tell
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise TypeError(f"{name}{signature} is called as {name}({', '.join(arguments)}): {error}") from None
 
 
 def declared_timeout(cls: Any) -> float | None:

@@ -13,6 +13,8 @@ from forktask import registry
 from forktask.batch import results_of
 from forktask.configured import ConfiguredTask, remember
 from forktask.declaration import (
+    check_function,
+    check_methods,
     declared_batch,
     declared_phases,
     declared_rules,
@@ -217,6 +219,7 @@ def task(function: Any = None, /, **options: Any) -> Any:
     """Make a function of one argument, the `LiveStatus`, a task: `@task` or `@task(timeout=600)`."""
 
     def decorate(function: Callable[..., Any]) -> FunctionTask[..., Any]:
+        check_function(function, function.__qualname__)
         body = {
             "execute": lambda self, status: function(status),
             "title": words(function.__name__),
@@ -240,6 +243,7 @@ def _define(cls: type[Task], *, exec_needed: bool) -> TaskDefinition:
 
     start_method = StartMethod(cls.start_method) if cls.start_method else None
     has_batch = overridden(cls, Task, "execute_batch")
+    check_methods(cls, has_batch=has_batch)
     return TaskDefinition(
         name=cls.name,
         module=registry.stable_module_name(cls.__module__),

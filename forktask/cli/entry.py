@@ -41,7 +41,9 @@ def with_application_first(args: Sequence[str]) -> list[str]:
 
 
 @click.group(cls=Root)
-@click.option("--app", metavar="MODULE:ATTRIBUTE", help="The application whose settings are used; also after a command.")
+@click.option(
+    "--app", metavar="MODULE:ATTRIBUTE", help="The application whose settings are used; also after a command."
+)
 @click.version_option(package_name="forktask")
 @click.pass_context
 def group(context: click.Context, app: str | None) -> None:
