@@ -71,11 +71,13 @@ def _directory(configured: str) -> str:
 def _tables(source: Runtime) -> str:
     database = source.store.database
     database.expect_tables()
-    missing, unknown = database.with_engine(differences)
+    missing, unknown, indexes = database.with_engine(differences)
     if any("." not in name for name in missing):
         raise StoreRefusedError(f"missing: {', '.join(missing)}; forktask init creates them")
     if unknown:
         raise StoreRefusedError(f"of a newer version, which has {', '.join(unknown)} too: update forktask")
     if missing:
         raise StoreRefusedError(f"of an older version, without {', '.join(missing)}: drop and create them")
+    if indexes:
+        raise StoreRefusedError(f"without the indexes {', '.join(indexes)}: forktask init adds them")
     return database.shown_url

@@ -31,10 +31,10 @@ class TablesMissingError(StoreRefusedError):
 
 
 class TablesDifferError(StoreRefusedError):
-    """The tables have other columns than this version of forktask knows."""
+    """The tables have other columns or indexes than this version of forktask knows."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"the tables are of another version of forktask ({text}); forktask check says what differs")
+        super().__init__(f"the tables are of another version of forktask ({text}); forktask check says what to do")
 
 
 REFUSED: Final = (exc.ArgumentError, exc.CompileError)
@@ -58,12 +58,15 @@ MISSING_TABLE: Final = frozenset({"42P01", 1146})
 MISSING_COLUMN: Final = frozenset({"42703", 1054})
 """SQLSTATE of PostgreSQL, error number of MariaDB."""
 
+MISSING_INDEX: Final = frozenset({1176})
+"""Error number of MariaDB, the only one where a statement may name an index."""
+
 
 def failure(error: Exception) -> StoreUnavailableError | StoreRefusedError:
     """Return what the store raises for an error of the driver."""
     driver = _driver_error(error)
     text = f"{type(driver).__name__}: {driver}".strip()
-    if _is_missing_column(driver):
+    if _is_missing_column(driver) or _code(driver) in MISSING_INDEX:
         return TablesDifferError(str(driver).strip())
     return StoreRefusedError(text) if _is_refused(driver) else StoreUnavailableError(text)
 

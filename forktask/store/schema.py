@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import URL, Connection, Engine, create_mock_engine, exc, inspect
-from sqlalchemy.sql.ddl import ExecutableDDLElement
+from sqlalchemy import URL, Connection, Engine, Table, create_mock_engine, exc, inspect
+from sqlalchemy.sql.ddl import CreateIndex, ExecutableDDLElement
 
 from forktask import clock
 from forktask.indexes import INDEXES
@@ -42,17 +42,20 @@ def drop_tables(engine: Engine) -> None:
         metadata.drop_all(connection)
 
 
+INDEX_UNIQUE: Final = f"ADD UNIQUE INDEX {UNIQUE_KEY} ({UNIQUE_LIVE})"
 KEEP_UNIQUE: Final = (
     f"ALTER TABLE {STATUS.name} ADD COLUMN {UNIQUE_LIVE} VARCHAR(64) "
-    f"GENERATED ALWAYS AS (CASE WHEN {LIVE_STATES} THEN unique_key END) VIRTUAL, "
-    f"ADD UNIQUE INDEX {UNIQUE_KEY} ({UNIQUE_LIVE})"
+    f"GENERATED ALWAYS AS (CASE WHEN {LIVE_STATES} THEN unique_key END) VIRTUAL, {INDEX_UNIQUE}"
 )
 """Adds what stands for a partial unique index: a column that the database derives, null where the row is final."""
 
 
 def _keep_unique(connection: Connection) -> None:
-    if not any(index["name"] == UNIQUE_KEY for index in inspect(connection).get_indexes(STATUS.name)):
-        connection.exec_driver_sql(KEEP_UNIQUE)
+    found = inspect(connection)
+    if any(index["name"] == UNIQUE_KEY for index in found.get_indexes(STATUS.name)):
+        return
+    is_derived = any(column["name"] == UNIQUE_LIVE for column in found.get_columns(STATUS.name))
+    connection.exec_driver_sql(f"ALTER TABLE {STATUS.name} {INDEX_UNIQUE}" if is_derived else KEEP_UNIQUE)
 
 
 def statements(url: URL, *, drop: bool = False) -> list[str]:
@@ -72,9 +75,9 @@ def statements(url: URL, *, drop: bool = False) -> list[str]:
     return told
 
 
-def differences(engine: Engine) -> tuple[list[str], list[str]]:
-    """Return the columns that are missing, and those that are there and unknown: of a newer version."""
-    missing, unknown = [], []
+def differences(engine: Engine) -> tuple[list[str], list[str], list[str]]:
+    """Return what is missing of tables and columns, columns that are unknown (of a newer version), missing indexes."""
+    missing, unknown, indexes = [], [], []
     with engine.connect() as connection:
         found = inspect(connection)
         there = set(found.get_table_names())
@@ -83,7 +86,23 @@ def differences(engine: Engine) -> tuple[list[str], list[str]]:
             known = {column.name for column in table.columns}
             missing += [f"{table.name}.{name}" for name in sorted(known - names)] if names else [table.name]
             unknown += [f"{table.name}.{name}" for name in sorted(names - known - {UNIQUE_LIVE})]
-    return missing, unknown
+            built = {str(index["name"]) for index in found.get_indexes(table.name)} if names else set()
+            indexes += sorted(_indexes_of(table, connection) - built) if names else []
+    return missing, unknown, indexes
+
+
+def _indexes_of(table: Table, connection: Connection) -> set[str]:
+    """Return the names of the indexes that a table has on this database."""
+    told: set[str] = set()
+
+    def note(statement: ExecutableDDLElement, *arguments: object, **named: object) -> None:
+        if isinstance(statement, CreateIndex):
+            told.add(str(statement.element.name))
+
+    table.create(create_mock_engine(connection.engine.url, note), checkfirst=False)
+    if table is STATUS:
+        told.add(UNIQUE_KEY)
+    return told
 
 
 def _create_folder(engine: Engine) -> None:

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, inspect
 
 from forktask.errors import StoreError
 from forktask.store import Store, schema
+from forktask.store.failures import TablesDifferError
 from forktask.tables import STATUS, metadata
 from tests.databases import KINDS, database_url, order
-from tests.store.examples import a_row, inserted, read
+from tests.store.examples import a_row, a_scope, inserted, read
 from tests.store.forking import forked
 
 
@@ -130,7 +131,12 @@ def test_an_index_that_is_missing_is_created(empty_url: str) -> None:
     store.close()
     order(empty_url, f"DROP INDEX forktask_status_live{on_table}")
     assert "forktask_status_live" not in indexes(store)
+    if on_table:  # where a statement names an index
+        order(empty_url, f"DROP INDEX forktask_status_of_no_queue{on_table}")
+        with pytest.raises(TablesDifferError, match=r"of_no_queue.*; forktask check says what to do"):
+            store.due(a_scope(), 1)
     store.create_tables()
+    assert store.due(a_scope(), 1) == []
     assert "forktask_status_live" in indexes(store)
     store.close()
 
