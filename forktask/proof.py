@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from forktask import clock, host, process, registry
+from forktask import clock, host, process, registry, signals
 from forktask.config import Settings
 from forktask.definition import TaskDefinition
 from forktask.errors import BatchError
 from forktask.identity import Identity
 from forktask.rows import RunRow, StatusRow, SupervisorRow
 from forktask.sentences import new_reference, sentence
-from forktask.states import UNDER_WAY, Cause
+from forktask.states import UNDER_WAY, Cause, State
 from forktask.store import Store
 
 log = logging.getLogger("forktask.proof")
@@ -28,10 +28,15 @@ NEVER_TAKEN = "the process that was to start it never took it"
 
 
 class Witness:
-    """Tells whether supervisors live; remembers who they are, which never changes."""
+    """Tells whether supervisors live; remembers who they are, which never changes.
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    Args:
+        tell: Called with each end that it writes.
+    """
+
+    def __init__(self, store: Store, settings: Settings, tell: signals.Tell = signals.tell_nobody) -> None:
         self.store = store
+        self.tell = tell
         self.lost_after = settings.lost_after
         self.runtime_dir = settings.runtime_dir
         self._known: dict[UUID, SupervisorRow] = {}
@@ -101,9 +106,7 @@ class Witness:
             seen: Why nobody will, for the operator.
         """
         detail = f"{seen}; its arguments were in that process alone"
-        return self.store.fail_launch(
-            row.id, row.attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=detail
-        )
+        return fail_launch(self.store, self.tell, row.task, row.id, row.attempt, detail)
 
     def _may_come(self, name: str) -> bool:
         """Return True while a supervisor of that name lives, which may be importing, or waiting for its database."""
@@ -121,7 +124,7 @@ class Witness:
         if runner is not None and row.supervisor_id is not None and not self._was_inline(row):
             process.kill_session(runner, row.supervisor_id)
         backoff = _backoff(row)
-        changed = self.store.mark_lost(
+        state = self.store.mark_lost(
             row.id,
             row.attempt,
             seen,
@@ -129,8 +132,23 @@ class Witness:
             reference=new_reference(),
             retry_at=None if backoff is None else clock.after(backoff),
         )
-        if changed:
+        if state is not None:
             log.warning("lost task=%s id=%s attempt=%d: %s", row.task, row.id, row.attempt, seen)
+            self.tell(row.task, row.id, row.attempt, state, Cause.SUPERVISOR_GONE)
+
+
+def fail_launch(store: Store, tell: signals.Tell, task: str, status_id: UUID, attempt: int, detail: str) -> bool:
+    """Fail an attempt of which nothing ran, and have it told; return True if it had not ended.
+
+    Args:
+        detail: What happened, for the operator.
+    """
+    failed = store.fail_launch(
+        status_id, attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=detail
+    )
+    if failed:
+        tell(task, status_id, attempt, State.FAILED, Cause.LAUNCH)
+    return failed
 
 
 def is_left_alone(row: StatusRow) -> bool:

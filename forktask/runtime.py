@@ -23,6 +23,7 @@ from forktask.proof import Witness, refuse_in_batch
 from forktask.rows import StatusRow
 from forktask.start.destination import Destination, destination_of
 from forktask.start.doorbell import Doorbell
+from forktask.start.telling import Teller
 from forktask.start.waiting import wait_for
 from forktask.starter import Starter
 from forktask.states import FINAL, LIVE, StartMethod, State
@@ -56,7 +57,7 @@ class Runtime:
             settings = replace(settings, database_url=default)
         self.settings = settings
         self.application = application
-        self._context = context
+        self.context = context
         self._notice = notice
         self._factory = applications.factory_hint(application) if application is not None else None
         # Now, not at the first call: what counts is the code that this process imports.
@@ -80,11 +81,12 @@ class Runtime:
 
     @cached_property
     def _witness(self) -> Witness:
-        return Witness(self.store, self.settings)
+        bell = None if self.settings.start_method is StartMethod.INLINE else self.doorbell
+        return Witness(self.store, self.settings, Teller(self.context, bell))
 
     @cached_property
     def _starter(self) -> Starter:
-        return Starter(self.settings, self._witness, self.doorbell, self._context)
+        return Starter(self.settings, self._witness, self.doorbell, self.context)
 
     def _destination(self) -> Destination:
         settings = replace(self.settings, database_url=self.store.url)  # a runner's `prepare` may have said another
@@ -119,8 +121,7 @@ class Runtime:
         Raises:
             StatusNotFoundError: There is none with this id.
         """
-        row = self.store.get(status_id)
-        if row is None:
+        if (row := self.store.get(status_id)) is None:
             raise StatusNotFoundError(status_id)
         return self._made_true(row)
 
@@ -157,8 +158,7 @@ class Runtime:
         """Whoever looks at a row that waits sees to it that there is somebody to start it."""
         if self._witness.check_waiting(row):
             return True
-        now = clock.now()
-        age = (now - (row.run_after or row.created_at)).total_seconds()
+        age = (clock.now() - (row.run_after or row.created_at)).total_seconds()
         if not row.bound and age > WAKE_INTERVAL and clock.monotonic() - self._woken_at > WAKE_INTERVAL:
             self._woken_at = clock.monotonic()
             self._starter.start_waiting(row)

@@ -25,12 +25,15 @@ task_completed: Final = _signals.signal("task-completed", "In the runner, after 
 task_retried: Final = _signals.signal(
     "task-retried", "Another attempt follows one that ended otherwise: `status`, `attempt`, `cause`."
 )
-task_failed: Final = _signals.signal("task-failed", "No other attempt follows one that failed: as `task_retried`.")
+task_failed: Final = _signals.signal("task-failed", "No other follows one that failed or is lost: as `task_retried`.")
 worker_started: Final = _signals.signal("worker-started", "In a worker, before its first task: `queues`.")
 worker_idle: Final = _signals.signal("worker-idle", "In a worker that has nothing more to do: `queues`.")
 worker_stopped: Final = _signals.signal("worker-stopped", "In a worker, after its last task: `queues`.")
 
 WORKER: Final = "worker"
+
+Tell = Callable[[str, UUID, int, State, Cause | None], None]
+"""Has it told how an attempt ended: task, id, attempt, the state that follows, cause."""
 
 _find_status: Callable[[UUID], Any] | None = None
 
@@ -58,8 +61,12 @@ def tell(signal: NamedSignal, sender: str, **facts: Any) -> None:
 
 def of_end(state: State) -> NamedSignal | None:
     """Return the signal that an attempt ended in such a state, where anybody would receive it."""
-    signal = {State.FAILED: task_failed, State.QUEUED: task_retried}.get(state)
+    signal = {State.FAILED: task_failed, State.LOST: task_failed, State.QUEUED: task_retried}.get(state)
     return signal if signal is not None and signal.receivers else None
+
+
+def tell_nobody(task: str, status_id: UUID, attempt: int, state: State, cause: Cause | None) -> None:
+    """Tell nobody of an end."""
 
 
 def tell_end(state: State, task: str, status_id: UUID, attempt: int, cause: Cause | None) -> None:

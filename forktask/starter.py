@@ -15,9 +15,9 @@ from forktask.call import Call, limit_name, row_of, unique_key
 from forktask.config import Settings
 from forktask.errors import ApplicationNotFoundError, LaunchError, SettingsError
 from forktask.line import line_of
-from forktask.proof import Witness
+from forktask.proof import Witness, fail_launch
 from forktask.rows import StatusRow, completed, new_id
-from forktask.sentences import NO_WORKER, new_reference, sentence
+from forktask.sentences import NO_WORKER, new_reference
 from forktask.start import forking
 from forktask.start.bell import Workers
 from forktask.start.doorbell import Doorbell
@@ -215,9 +215,7 @@ class Starter:
 
     def _launch_failed(self, row: StatusRow, error: LaunchError) -> None:
         log.error("cannot start task=%s id=%s: %s", row.task, row.id, error)
-        self.store.fail_launch(
-            row.id, row.attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=str(error)
-        )
+        fail_launch(self.store, self.witness.tell, row.task, row.id, row.attempt, str(error))
 
     def start_waiting(self, row: StatusRow) -> None:
         """Have a row started that waits; a bound one by the supervisor that keeps its arguments.

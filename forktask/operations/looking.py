@@ -13,6 +13,7 @@ from forktask.proof import Witness
 from forktask.rows import StatusRow
 from forktask.runtime import Runtime
 from forktask.selection import Selection, range_of_prefix
+from forktask.start.telling import Teller
 from forktask.states import State
 
 AT_ONCE: Final = 500
@@ -31,7 +32,7 @@ class Looker:
     def __init__(self, source: Runtime) -> None:
         self.source = source
         self.store = source.store
-        self._witness = Witness(source.store, source.settings)
+        self._witness = Witness(source.store, source.settings, Teller(source.context))
 
     def one(self, status_id: UUID) -> StatusRow:
         """Return a row.

@@ -74,7 +74,7 @@ class Orders:
 
     def mark_lost(
         self, status_id: UUID, attempt: int, seen: str, *, error: str, reference: str, retry_at: datetime | None = None
-    ) -> bool:
+    ) -> State | None:
         """Move one attempt to `lost`, once; or begin the next one at `retry_at`.
 
         Args:
@@ -82,7 +82,7 @@ class Orders:
             error: The sentence for the person.
 
         Returns:
-            False if the attempt had already ended, or a newer one runs.
+            What follows, lost or queued; None if the attempt had already ended, or a newer one runs.
         """
         end = _end(Cause.SUPERVISOR_GONE, error, reference)
         if retry_at is not None:
@@ -96,27 +96,30 @@ class Orders:
             error: The sentence for the person.
             detail: What happened, for the operator.
         """
-        return self._end_by_others(status_id, attempt, detail, _end(Cause.LAUNCH, error, reference), State.FAILED)
+        end = _end(Cause.LAUNCH, error, reference)
+        return self._end_by_others(status_id, attempt, detail, end, State.FAILED) is not None
 
     def _change(self, build: Build, *arguments: Hashable, **values: Any) -> bool:
         values["now"] = clock.now()
         return self.database.change(build, *arguments, values=values) > 0
 
-    def _end_by_others(self, status_id: UUID, attempt: int, detail: str, end: dict[str, Any], state: State) -> bool:
+    def _end_by_others(
+        self, status_id: UUID, attempt: int, detail: str, end: dict[str, Any], state: State
+    ) -> State | None:
         time = clock.now()
         this = {"status_id": status_id, "this_attempt": attempt, "now": time}
 
-        def work(cursor: Any) -> bool:
+        def work(cursor: Any) -> State | None:
             rows = self.database.compiled(select_endable, state is State.FAILED).rows(cursor, this)
             if not rows:
-                return False
+                return None
             row = StatusRow._make(rows[0])
             again = "microseconds" in end and row.cancel_requested_at is None
             target = State.QUEUED if again else state
             self.database.compiled(update_ended, target).change(cursor, this | end)
             ended = _attempt(row, target, detail, end, time)
             self.database.compiled(insert_once, ATTEMPT, self.database.kind).change(cursor, ended)
-            return True
+            return target
 
         return self.database.run(work, transaction=True)
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from forktask import clock, hooks, process, signals
 from forktask.rows import End
+from forktask.states import Cause, State
 from forktask.supervisor.charge import Charge, Runner
 from forktask.supervisor.fleet import Fleet
 from forktask.supervisor.order import Order
@@ -47,6 +48,16 @@ class Aftermath:
         if charge.row is not None and signals.of_end(end.state) is not None and is_room:
             key = end.status_id, end.attempt
             self._noted[key] = hooks.described(charge.row.task, end.status_id, end.attempt, end.state, end.cause)
+
+    def add(self, task: str, status_id: UUID, attempt: int, state: State, cause: Cause | None) -> None:
+        """Have it told of an end that stands in the table, which no charge of ours had."""
+        if signals.of_end(state) is not None:
+            self.see(hooks.described(task, status_id, attempt, state, cause))
+
+    def see(self, end: dict[str, Any]) -> None:
+        """Have it told of one that another process wrote, as `hooks.described` says it."""
+        if len(self._to_tell) < MOST:
+            self._to_tell.append(end)
 
     def tend(self, ends: Collection[End], refused: Collection[UUID]) -> None:
         """Tell of ends that are dealt with now; not of those that are not in the table, as another one was before."""

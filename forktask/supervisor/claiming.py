@@ -8,14 +8,13 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from forktask import process, registry
+from forktask import process, registry, signals
 from forktask.config import Settings
 from forktask.definition import TaskDefinition
 from forktask.errors import StoreError
-from forktask.proof import is_runner_of
+from forktask.proof import fail_launch, is_runner_of
 from forktask.rows import Claim, RunRow
-from forktask.sentences import new_reference, sentence
-from forktask.states import Cause, State
+from forktask.states import State
 from forktask.supervisor.batch import Part
 from forktask.supervisor.charge import Charge
 from forktask.supervisor.fleet import Fleet
@@ -37,6 +36,8 @@ class Claiming(Seating):
         super().__init__(settings, fleet, supervisor_id)
         self.ledger = ledger
         self.store = ledger.store
+        self.tell: signals.Tell = signals.tell_nobody
+        """Called with each end that is not written by the ledger."""
         self.pending: dict[str, Order] = {}
         self.held: dict[UUID, Order] = {}
         self._adopted: set[str] = set()
@@ -251,6 +252,4 @@ class Claiming(Seating):
             self._drop(order)
 
     def _fail_one(self, row: RunRow, detail: str) -> None:
-        self.store.fail_launch(
-            row.id, row.attempt, error=sentence(Cause.LAUNCH), reference=new_reference(), detail=detail
-        )
+        fail_launch(self.store, self.tell, row.task, row.id, row.attempt, detail)

@@ -1,8 +1,9 @@
 """The supervisor's side of its socket: web processes that order, steer and wait.
 
 Messages are JSON lists, one a packet: `["start", id, task, arguments]`, `["look", id]` (something was
-asked for in the row: see at once), `["due", module]` (a row waits in a queue), `["watch", id]`. A watch is answered
-by `["watching", supervisor id]` at once and by `["ended", id]` at the end.
+asked for in the row: see at once), `["due", module]` (a row waits in a queue), `["tell", end]` (the application is to
+hear of it, see `hooks.described`), `["watch", id]`. A watch is answered by `["watching", supervisor id]` at once and by
+`["ended", id]` at the end.
 """
 
 from __future__ import annotations

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from forktask import clock, host, registry
 from forktask.errors import StoreError
-from forktask.proof import NEVER_TAKEN, Witness, is_left_alone
+from forktask.proof import NEVER_TAKEN, Witness, fail_launch, is_left_alone
 from forktask.rows import Request, StatusRow, SupervisorRow
-from forktask.sentences import new_reference, sentence
 from forktask.start.bell import Workers
 from forktask.states import UNDER_WAY, Cause, State
 from forktask.supervisor.address import Address
@@ -39,7 +38,7 @@ class Inspection:
         self.settings = orders.settings
         self.store = orders.store
         self.fleet = orders.fleet
-        self.witness = Witness(self.store, self.settings)
+        self.witness = Witness(self.store, self.settings, orders.tell)
         self._workers = Workers(self.witness, self.settings.runtime_dir)
         self.neighbours = Neighbours(me, self.store, self.witness, address)
         self.sources = Sources(me, self.store, self.neighbours, shares)
@@ -270,14 +269,9 @@ class Inspection:
         """Only those of our application; those of nobody while no other lives, which may know them."""
         found = self.store.unknown(self.neighbours.scope(), of_nobody=self.neighbours.alone)
         for status_id, attempt, task in found:
-            self.store.fail_launch(
-                status_id,
-                attempt,
-                error=sentence(Cause.LAUNCH),
-                reference=new_reference(),
-                detail=f"no task is registered as {task!r} in {self.fleet.preloaded.reference}; "
-                f"known: {', '.join(registry.names())}",
-            )
+            detail = f"no task is registered as {task!r} in {self.fleet.preloaded.reference}; "
+            detail += f"known: {', '.join(registry.names())}"
+            fail_launch(self.store, self.orders.tell, task, status_id, attempt, detail)
 
     def _count_others(self) -> None:
         """Note how many runners of other supervisors take up places on this host."""

@@ -71,8 +71,9 @@ class Supervisor(Watching):
         )
         self.orders = Orders(settings, self.fleet, self.ledger, me.id)
         self.relays = self.orders.relays
-        self.inspection = Inspection(me, self.orders, address, shares)
         self.aftermath = Aftermath(self.selector, self.fleet)
+        self.orders.tell = self.aftermath.add
+        self.inspection = Inspection(me, self.orders, address, shares)
         self.clients = Clients(self.selector, me.id, self.take_message)
         self.stopping, self.exit_code = False, 0
         self._taken = 0
@@ -100,6 +101,8 @@ class Supervisor(Watching):
         elif message[0] == "due" and not self.stopping:
             self.fleet.learn(message[1])
             self.inspection.look_in_queues()
+        elif message[0] == "tell":
+            self.aftermath.see(message[1])
         elif message[0] == "look":
             try:
                 self.orders.see_held()

@@ -99,7 +99,7 @@ def test_invariant_3_the_end_of_an_attempt_is_written_once(own_runtime_both: Run
 
     def end() -> None:
         barrier.wait()
-        wrote.append(store.mark_lost(status.id, 1, "seen", error="Lost.", reference="AAAA-AAAA"))
+        wrote.append(store.mark_lost(status.id, 1, "seen", error="Lost.", reference="AAAA-AAAA") is not None)
 
     threads = [threading.Thread(target=end) for _ in range(8)]
     for thread in threads:

@@ -7,7 +7,7 @@ import os
 import signal
 from typing import Any
 
-from forktask import LiveStatus, Retry, TaskStatus, signals, task
+from forktask import Cause, LiveStatus, Retry, TaskStatus, signals, task
 from tests.zoo import wait_for_file
 
 VARIABLE = "ZOO_TOLD"
@@ -36,6 +36,14 @@ def fails(status: LiveStatus) -> None:
     if status.settings["way"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     raise ValueError("it is meant to fail")
+
+
+@task(retry=Retry(attempts=2, backoff=0, jitter=0, always=(Cause.SUPERVISOR_GONE,)))
+def waits_once(status: LiveStatus) -> None:
+    """Wait for the file `path` in the first attempt."""
+    status.update(1, "waiting")
+    if status.attempt == 1:
+        wait_for_file(status.settings["path"])
 
 
 def note(name: str, sender: str, **facts: Any) -> None:

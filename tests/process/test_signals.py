@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from forktask import Cause, State, TaskStatus, signals
+from forktask import Cause, State, TaskStatus, process, registry, signals
+from forktask.call import Call, row_of
+from forktask.operations.looking import Looker
 from forktask.runtime import Runtime
+from forktask.states import StartMethod
 from tests.process import heard
 from tests.process.working import StartWorker, log_of, workers
-from tests.runtimes import PATIENCE, MakeRuntime, ended, wait_message
+from tests.runtimes import PATIENCE, MakeRuntime, ended, the_supervisor, wait_message
 from tests.waiting import wait_until
 
 APP = {"FORKTASK_APP": "tests.process.heard:"}
@@ -77,6 +83,53 @@ def test_the_supervisor_of_the_web_processes_tells_too(told: Path, make_runtime:
     make_runtime(app="tests.process.heard:")
     status = ended(heard.fails.initiate({"way": "raise"}))
     wait_until(lambda: ("task-failed", 2, Cause.EXCEPTION.value) in of(told, status), PATIENCE, "a word")
+
+
+GONE = Cause.SUPERVISOR_GONE.value
+
+
+def test_what_is_lost_is_told_by_who_notices(told: Path, make_runtime: MakeRuntime, tmp_path: Path) -> None:
+    runtime = make_runtime(app="tests.process.heard:")
+    status = heard.waits.initiate({"path": str(tmp_path / "go")})
+    wait_message(status, "waiting")
+    process.send_signal(the_supervisor(runtime.store), signal.SIGKILL)
+    wait_until(lambda: status.refresh().state is State.LOST, PATIENCE, "its loss")
+    wait_until(lambda: ("task-failed", 1, GONE) in of(told, status), PATIENCE, "a word")
+    assert [name for name, *_ in of(told, status)] == ["task-started", "task-failed"]
+    (failed,) = [line for line in lines(told) if line["signal"] == "task-failed"]
+    assert failed["state"] == State.LOST
+    assert failed["pid"] != os.getpid(), "a request waits for no receiver"
+
+
+def test_a_worker_tells_what_follows_the_death_of_another(
+    told: Path, left: Runtime, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    status = heard.waits_once.enqueue({"path": str(tmp_path / "go")})
+    first = start_worker(**APP)
+    wait_message(status, "waiting")
+    first.kill()
+    assert start_worker("--drain", ready=False, **APP).wait(PATIENCE) == 0
+    assert status.refresh().state is State.COMPLETED
+    assert ("task-retried", 1, GONE) in of(told, status)
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_who_marks_what_is_lost_and_has_no_supervisor_tells_itself(
+    told: Path, left: Runtime, start_worker: StartWorker, tmp_path: Path, capfd: pytest.CaptureFixture[str], here: bool
+) -> None:
+    status = heard.waits.enqueue({"path": str(tmp_path / "go")})
+    worker = start_worker(**APP)
+    wait_message(status, "waiting")
+    worker.kill()
+    worker.wait(PATIENCE)
+    bound = row_of(Call(definition=registry.get(heard.fine.name), settings={}), bound_to=StartMethod.FORKSERVER)
+    bound = bound._replace(created_at=bound.created_at - timedelta(seconds=60))
+    left.store.insert(bound)
+    look = Looker(left).one if here else left.get
+    assert [look(one).state for one in (status.id, bound.id)] == [State.LOST, State.FAILED]
+    assert of(told, status)[1:] == [("task-failed", 1, GONE)]
+    assert of(told, TaskStatus.get(bound.id)) == [("task-failed", 1, Cause.LAUNCH.value)]
+    assert capfd.readouterr().out == ""
 
 
 def test_inline_everything_is_told_at_once(told: Path, left: Runtime) -> None:
