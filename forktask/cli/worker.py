@@ -91,7 +91,7 @@ class WithArguments(click.Command):
     metavar="TASK",
     multiple=True,
     shell_complete=completion.tasks,
-    help="Leave this task alone; may be given again.",
+    help="Leave this task alone; its name or the last part of it; may be given again.",
 )
 @click.option(
     "--sleep",

@@ -13,6 +13,7 @@ from sqlalchemy import Select, bindparam, case, func, literal_column, select, up
 from forktask import clock
 from forktask.identity import Identity
 from forktask.rows import Claim, ClaimedRow
+from forktask.sentences import sentence
 from forktask.states import Cause, State
 from forktask.store import conditions
 from forktask.store.admission import admitted, note_begun
@@ -23,6 +24,8 @@ from forktask.tables import STATUS
 
 NOBODY = UUID(int=0)
 CANCELLED_WAITING = "Cancelled before it started."
+CANCELLED_AGAIN = sentence(Cause.CANCELLED)
+"""Where an attempt came before the one that did not begin."""
 
 
 class Claims:
@@ -219,8 +222,17 @@ def update_released() -> Statement:
 
 def update_released_cancelled() -> Statement:
     """Give back one row that was cancelled after it had been claimed."""
-    end = {"state": State.CANCELLED, "cause": Cause.CANCELLED, "error": CANCELLED_WAITING, "finished_at": now()}
-    return update(STATUS).values(**end, started_at=None, updated_at=now(), **conditions.NO_RUNNER).where(*_mine())
+    return (
+        update(STATUS)
+        .values(**cancelled_waiting(), started_at=None, updated_at=now(), **conditions.NO_RUNNER)
+        .where(*_mine())
+    )
+
+
+def cancelled_waiting() -> dict[str, Any]:
+    """Return the end of what was cancelled while it waited."""
+    error = case((STATUS.c.attempt > literal_column("1"), CANCELLED_AGAIN), else_=CANCELLED_WAITING)
+    return {"state": State.CANCELLED, "cause": Cause.CANCELLED, "error": error, "finished_at": now()}
 
 
 def _mine() -> tuple[Any, ...]:

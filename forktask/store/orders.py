@@ -14,7 +14,7 @@ from forktask.errors import DuplicateError
 from forktask.rows import StatusRow
 from forktask.states import Cause, State
 from forktask.store import conditions
-from forktask.store.claims import CANCELLED_WAITING, now
+from forktask.store.claims import cancelled_waiting, now
 from forktask.store.conditions import given
 from forktask.store.database import Build, Database
 from forktask.store.failures import StoreRefusedError
@@ -159,10 +159,9 @@ def select_living(kind: str, lock: bool) -> Statement:
 
 def update_cancelled() -> Statement:
     """End what waits."""
-    end = {"state": State.CANCELLED, "cause": Cause.CANCELLED, "error": CANCELLED_WAITING, "finished_at": now()}
     return (
         update(STATUS)
-        .values(updated_at=now(), **end)
+        .values(updated_at=now(), **cancelled_waiting())
         .where(conditions.THIS, conditions.QUEUED | conditions.PAUSED_WAITING)
     )
 

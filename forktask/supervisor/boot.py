@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from forktask import clock, descriptors, host, place, process, registry
 from forktask.config import Settings
-from forktask.errors import StoreError
+from forktask.errors import StoreError, UnknownTaskError
 from forktask.rows import SupervisorRow, new_id
 from forktask.states import StartMethod
 from forktask.store import Store
@@ -62,6 +62,7 @@ def main() -> NoReturn:
     preloaded = preload(config["reference"], config["modules"])
     if options is not None and preloaded.failure:
         os._exit(1)  # it was logged; whoever started the worker mends it, and no row suffers
+    options = _named_in_full(options) if options is not None else None
     store = Store(settings.database_url, supervisor=True)
     prepare(store)
     names = {name: config[name] for name in ("application", "name", "version")}
@@ -79,6 +80,15 @@ def main() -> NoReturn:
     freeze()
     supervisor.run()
     os._exit(supervisor.exit_code)
+
+
+def _named_in_full(options: WorkerOptions) -> WorkerOptions:
+    """Return the options with whole names of the tasks that are to be left alone; say which of them is none."""
+    ignored = [registry.full_name(name) for name in options.ignored]
+    for name in ignored:
+        if registry.find(name) is None:
+            log.warning("--ignore: %s", UnknownTaskError(name, registry.near(name)))
+    return replace(options, ignored=ignored)
 
 
 def _address(config: dict[str, Any]) -> Address:

@@ -228,6 +228,7 @@ class Worker(Supervisor):
             self.exit_code = 1
             return f"{options.only} was not begun: {self._why_not(UUID(options.only))}"
         ways = (
+            (options.most_failures is not None and self.failures >= options.most_failures, f"{self.failures} failures"),
             (options.once and self.inspection.rounds > 0 and not self.orders.pending, "one batch was taken"),
             (options.drain and rounds > 0, "nothing is due"),
             (
@@ -235,7 +236,6 @@ class Worker(Supervisor):
                 "it has begun all that it was to begin",
             ),
             (options.most_idle is not None and idle_for >= options.most_idle, f"idle for {idle_for:.0f} s"),
-            (options.most_failures is not None and self.failures >= options.most_failures, f"{self.failures} failures"),
         )
         return next((why for is_so, why in ways if is_so), "")
 
@@ -267,3 +267,5 @@ class Worker(Supervisor):
         self.inspection.stir()
         if end.cause not in (None, Cause.CANCELLED, Cause.INTERRUPTED):
             self.failures += 1
+            if self.options.most_failures is not None and self.failures >= self.options.most_failures:
+                self.orders.remaining = 0  # this end frees a place, in which nothing more is to begin

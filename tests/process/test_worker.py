@@ -161,11 +161,9 @@ def test_it_takes_one_batch_for_cron(left: Runtime, start_worker: StartWorker) -
 
 
 def test_it_ends_after_so_many_failures(left: Runtime, start_worker: StartWorker) -> None:
-    for _ in range(4):
-        zoo.fail.enqueue()
-    (last,) = queued(priority=1)
+    statuses = [zoo.fail.enqueue() for _ in range(4)]
     told(start_worker("--max-failures", "2", "--processes", "1", ready=False))
-    assert last.refresh().state is State.QUEUED
+    assert [status.refresh().state for status in statuses] == [State.FAILED] * 2 + [State.QUEUED] * 2
 
 
 def test_it_runs_one_status_by_its_id(left: Runtime, start_worker: StartWorker) -> None:
@@ -187,8 +185,9 @@ def test_it_ends_when_the_stop_file_is_there_and_when_it_was_idle(
 
 def test_it_leaves_tasks_alone_that_it_is_to_ignore(left: Runtime, start_worker: StartWorker) -> None:
     (ignored,), taken = queued(), zoo.nothing.enqueue()
-    told(start_worker("--drain", "--ignore", zoo.echo.name, ready=False))
+    told(start_worker("--drain", "--ignore", "echo", "--ignore", "nothin", ready=False))
     assert (ignored.refresh().state, taken.refresh().state) == (State.QUEUED, State.COMPLETED)
+    assert "no task is registered as 'nothin'; is its module imported by the application; did you mean" in log_of(left)
 
 
 def test_a_second_exclusive_worker_of_the_same_queues_is_refused(

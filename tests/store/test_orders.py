@@ -22,6 +22,13 @@ def test_what_waits_is_cancelled_at_once(store: Store) -> None:
         assert not store.cancel_waiting(row.id)
 
 
+def test_what_is_cancelled_between_attempts_does_not_say_that_it_never_started(store: Store) -> None:
+    row = running(store)
+    store.save([], [an_end(row, State.QUEUED, cause=Cause.EXCEPTION, error="e", reference="r")], [])
+    assert store.cancel_waiting(row.id)
+    assert (read(store, row).state, read(store, row).error) == (State.CANCELLED, "This was cancelled.")
+
+
 def test_what_is_under_way_is_asked_to_end(store: Store) -> None:
     row, stopped = running(store), running(store)
     store.set_paused(stopped.id, 1, True)
