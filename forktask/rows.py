@@ -282,6 +282,8 @@ class End(NamedTuple):
     log_dropped: int = 0
     deletes: bool = False
     """The row goes, with all that belongs to it, if it completed."""
+    heir: tuple[UUID, int] | None = None
+    """Status and attempt that keep the output of a row that goes."""
 
 
 class Request(NamedTuple):

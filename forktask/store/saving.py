@@ -57,12 +57,13 @@ class Saving:
             counts = self.database.compiled(update_sample).change_each(cursor, changes) if changes else []
             missed = {values["status_id"] for values, count in zip(changes, counts, strict=True) if not count}
             missed.update(self._end(cursor, closing))
-            gone = [end.status_id for end in closing if end.deletes]
+            going = [end for end in closing if end.deletes]
             if log:
-                rows = [row._asdict() for row in log if row.status_id not in gone]
+                unread = {end.status_id for end in going if end.heir is None}
+                rows = [row._asdict() for row in log if row.status_id not in unread]
                 self.database.compiled(insert_once, LOG, self.database.kind).change_many(cursor, rows)
-            for status_id in gone:
-                self._delete(cursor, status_id)
+            for end in going:
+                self._delete(cursor, end)
             return missed
 
         return self.database.run(work, transaction=True)
@@ -110,11 +111,16 @@ class Saving:
         values = {"status_id": end.status_id, "this_attempt": end.attempt, "supervisor_id": end.supervisor_id}
         return bool(self.database.compiled(select_own_attempt).rows(cursor, values))
 
-    def _delete(self, cursor: Any, status_id: UUID) -> None:
-        """Delete what completed, and what belongs to it."""
-        if self.database.compiled(delete_completed).change(cursor, {"status_id": status_id}):
-            for table in (ATTEMPT, LOG):
-                self.database.compiled(delete_parts, table).change(cursor, {"status_id": status_id})
+    def _delete(self, cursor: Any, end: End) -> None:
+        """Delete what completed, and what belongs to it alone."""
+        this = {"status_id": end.status_id}
+        if not self.database.compiled(delete_completed).change(cursor, this):
+            return
+        if end.heir is not None:
+            heir = {"heir": end.heir[0], "heir_attempt": end.heir[1]}
+            self.database.compiled(update_owner).change(cursor, this | {"this_attempt": end.attempt} | heir)
+        for table in (ATTEMPT, LOG):
+            self.database.compiled(delete_parts, table).change(cursor, this)
 
     def requests(self, ids: Collection[UUID]) -> list[Request]:
         """Return what people asked of these rows, and whose they are now."""
@@ -215,6 +221,16 @@ def delete_completed() -> Statement:
 def delete_parts(table: Table) -> Statement:
     """What belongs to a status that is gone."""
     return delete(table).where(table.c.status_id == bindparam("status_id", type_=table.c.status_id.type))
+
+
+def update_owner() -> Statement:
+    """The output of one attempt becomes that of another one."""
+    heir = {
+        "status_id": bindparam("heir", type_=LOG.c.status_id.type),
+        "attempt": bindparam("heir_attempt", type_=LOG.c.attempt.type),
+    }
+    this = LOG.c.status_id == bindparam("status_id", type_=LOG.c.status_id.type)
+    return update(LOG).values(heir).where(this, LOG.c.attempt == bindparam("this_attempt", type_=LOG.c.attempt.type))
 
 
 def insert_once(table: Table, kind: str) -> Statement:

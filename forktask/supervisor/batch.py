@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from forktask.capture import OutputReader
 from forktask.definition import TaskDefinition
 from forktask.process import Exit
 from forktask.progress import Page, memory_file
-from forktask.rows import LogRow, RunRow
+from forktask.rows import End, LogRow, RunRow
 from forktask.sentences import TOGETHER
 from forktask.states import Cause
 from forktask.supervisor.charge import Charge, Runner
@@ -71,7 +72,7 @@ class Batch:
         self.wanted = len(self.charges)
         self.runner.together = {charge.position: charge for charge in self.charges}
         for charge in others:
-            charge.output = Elsewhere(self.runner.output, first.row)
+            charge.output = Elsewhere(self.runner.output, first.row.id)
         for charge in self.charges:
             charge.begin()
         channel = self.runner.channel
@@ -169,18 +170,40 @@ class Part(Charge):
         return replace(exit, cpu_seconds=exit.cpu_seconds / len(self.batch.charges))
 
 
+def bequeath(ends: Sequence[tuple[Charge, End]]) -> list[tuple[Charge, End]]:
+    """Return the ends of a batch; where its first row is deleted, the next one that stays gets what was printed."""
+    first = ends[0][1] if ends else None
+    if first is None or not first.deletes:
+        return list(ends)
+    number = next((n for n, (charge, end) in enumerate(ends) if not (end.deletes or charge.superseded)), None)
+    if number is None:
+        return list(ends)
+    heir = ends[number][1]
+    for charge, _ in ends:
+        if isinstance(charge.output, Elsewhere):
+            charge.output.where = heir.status_id
+    found = list(ends)
+    found[0] = (ends[0][0], first._replace(heir=(heir.status_id, heir.attempt)))
+    found[number] = (ends[number][0], heir._replace(log_dropped=first.log_dropped))
+    return found
+
+
 class Elsewhere:
-    """The output of a row of a batch that is not the first: a line that says where to look."""
+    """The output of a row of a batch that is not the first: a line that says where to look.
+
+    Attributes:
+        where: The row whose log has the output.
+    """
 
     dropped = 0
 
-    def __init__(self, output: OutputReader, first: RunRow) -> None:
+    def __init__(self, output: OutputReader, where: UUID) -> None:
         self._output = output
-        self._first = first
+        self.where = where
 
     def rows(self, status_id: UUID, attempt: int, *, last: bool = False) -> list[LogRow]:
         """Return that line at the end, if anything was printed."""
-        if not last or not self._output.kept:
+        if not last or not self._output.kept or status_id == self.where:
             return []
-        text = f"This ran in a batch, whose output is in the log of {self._first.id}.\n"
+        text = f"This ran in a batch, whose output is in the log of {self.where}.\n"
         return [LogRow(status_id, attempt, 0, clock.now(), "INFO", "forktask", text)]

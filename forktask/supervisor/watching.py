@@ -10,6 +10,7 @@ from forktask import clock, process
 from forktask.rows import End
 from forktask.states import Cause
 from forktask.supervisor.aftermath import Aftermath
+from forktask.supervisor.batch import bequeath
 from forktask.supervisor.charge import Charge, Runner
 from forktask.supervisor.ending import conclude
 from forktask.supervisor.fleet import Fleet
@@ -66,7 +67,7 @@ class Watching:
         if not relay.runner.output.has_part:
             relay.runner.output.drain()
         exit = relay.pass_on(charge)
-        self._conclude(charge, exit)
+        self._conclude(charge, self._end_of(charge, exit))
         relay.runner.charge = None
         self.orders.relays.begin_next(relay)
 
@@ -96,8 +97,9 @@ class Watching:
         self.fleet.forget(runner)
         if (relay := self.orders.relays.of(runner)) is not None:
             exit = self._ended_kept(relay, exit)
-        for charge in runner.charges:
-            self._conclude(charge, charge.share_of(exit))
+        ends = [(charge, self._end_of(charge, charge.share_of(exit))) for charge in runner.charges]
+        for charge, end in bequeath(ends):
+            self._conclude(charge, end)
         runner.close()
 
     def _ended_kept(self, relay: Relay, exit: process.Exit) -> process.Exit:
@@ -111,11 +113,14 @@ class Watching:
             charge.stop = Stop(Cause.INTERRUPTED, clock.monotonic(), [])  # what we sent was for the one before
         return relay.last_exit(exit)
 
-    def _conclude(self, charge: Charge, exit: process.Exit) -> None:
+    def _end_of(self, charge: Charge, exit: process.Exit) -> End:
         assert charge.row is not None
         if self.fleet.under_way.get(charge.row.id) is charge:
             del self.fleet.under_way[charge.row.id]
-        end = conclude(charge, exit, self.ledger.store)
+        return conclude(charge, exit, self.ledger.store)
+
+    def _conclude(self, charge: Charge, end: End) -> None:
+        assert charge.row is not None
         log.info(
             "ended task=%s id=%s attempt=%d pid=%d state=%s cause=%s exit=%s signal=%s",
             charge.row.task, end.status_id, end.attempt, charge.pid, end.state, end.cause, end.exit_code, end.signal,

@@ -57,6 +57,17 @@ def test_rows_of_a_batch_have_one_runner_and_an_end_each(runtime_each: Runtime) 
     assert texts(statuses[1]) == f"This ran in a batch, whose output is in the log of {statuses[0].id}.\n"
 
 
+def test_output_goes_to_the_first_that_stays_where_the_first_is_deleted(runtime_each: Runtime) -> None:
+    gone, *statuses = together(
+        {}, {}, {"do": "fail"}, {"do": "fail"}, task=zoo.TogetherTask.using(delete_on_completion=True)
+    )
+    assert causes(statuses[1:]) == [Cause.EXCEPTION] * 2
+    assert {runtime_each.store.get(one.id) for one in (gone, statuses[0])} == {None}
+    assert texts(statuses[1]) == "of 0\nof 1\nof 2\nof 3\n"
+    assert texts(statuses[2]) == f"This ran in a batch, whose output is in the log of {statuses[1].id}.\n"
+    assert runtime_each.store.log(gone.id) == []
+
+
 def test_each_bar_tells_of_its_own_row_and_a_kill_ends_each(own_runtime: Runtime) -> None:
     statuses = together({"do": "say"}, {"do": "hold", "path": "/nowhere"}, {})
     wait_message(statuses[1], "held")
