@@ -161,11 +161,14 @@ class Rooms:
             chosen.append(row if row.queue in self._queues else row._replace(queue=None))
         return chosen
 
-    def holds_back(self, queues: Collection[str], tasks: Collection[str]) -> bool:
-        """Return True if something of these queues is due and waits for room, or was not looked for."""
-        if self._last_name or any(name == self._first_name for _, name in self._looked):
+    def holds_back(self, queues: Collection[str], tasks: Collection[str], scope: Scope) -> bool:
+        """Return True if something of these queues, or initiated, is due and waits for room, or was not looked for."""
+        here = {None, *queues}
+        if self._last_name or any(queue in here and name == self._first_name for queue, name in self._looked):
             return True
         full = [name for name in self._rooms if self._rooms[name].places == 0]
+        if any(self.store.due(scope, 1, limit_name=name) for name in full):
+            return True
         return any(self._holds_back(queue, tasks, full) for queue in queues)
 
     def _holds_back(self, queue: str, tasks: Collection[str], full: Collection[str]) -> bool:

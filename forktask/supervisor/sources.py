@@ -126,11 +126,13 @@ class Sources:
         return [self.rooms.take(rows) for rows in self.rooms.together(found, runners)]
 
     def holds_back(self) -> bool:
-        """Return True if something of this worker's queues is due, and only a limit keeps it."""
-        if self.shares is None or self.is_held:
+        """Return True if something that this worker takes is due, and only a limit keeps it."""
+        if self.shares is None or self.shares.only is not None:
             return False
-        open_queues = [name for name in self.shares.weights if name not in self._paused]
-        return self.rooms.holds_back(open_queues, set(registry.names()) - self.shares.ignored)
+        names = () if self.is_held else self.shares.weights
+        open_queues = [name for name in names if name not in self._paused]
+        scope = self.neighbours.scope()
+        return self.rooms.holds_back(open_queues, set(registry.names()) - self.shares.ignored, scope)
 
     def _of_unserved(self, places: int) -> list[Due]:
         if places < 1:

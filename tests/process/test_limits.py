@@ -17,6 +17,7 @@ from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from forktask.status import TaskStatus
 from tests import zoo
+from tests.databases import order
 from tests.process.working import StartWorker, log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, ended, runner_of, wait_for, wait_message
 from tests.waiting import wait_until
@@ -175,6 +176,8 @@ def test_a_worker_that_empties_its_queue_waits_for_what_a_rate_keeps_back(
 ) -> None:
     statuses = zoo.nothing.using(limit=Limit(rate=2, per=1)).enqueue_many([{}] * 4)
     zoo.nothing.using(queue="other", limit=Limit(rate=1, per=3600, key="other")).enqueue_many([{}] * 2)
+    statuses += zoo.nothing.using(queue="none", limit=Limit(rate=1, per=3, key="none")).enqueue_many([{}] * 2)
+    order(left.settings.database_url, "UPDATE forktask_status SET queue = NULL WHERE queue = 'none'")  # as if initiated
     assert start_worker("--drain", ready=False).wait(PATIENCE) == 0
     all_ended(statuses)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from forktask.limit import Limit
 from forktask.rows import new_id
 from forktask.runtime import Runtime
 from forktask.states import Cause, State
@@ -171,6 +172,9 @@ def test_it_runs_one_status_by_its_id(left: Runtime, start_worker: StartWorker) 
     told(start_worker("--id", str(chosen.id), ready=False))
     assert chosen.refresh().state is State.COMPLETED
     assert before.refresh().state is State.QUEUED
+    left.store.limit_queue("default", Limit(running=1))
+    queued()
+    told(start_worker("--id", str(before.pause().id), ready=False), code=1)  # whatever waits elsewhere
 
 
 def test_it_ends_when_the_stop_file_is_there_and_when_it_was_idle(

@@ -9,7 +9,7 @@ from forktask.rows import Due, StatusRow
 from forktask.store import Store, limits
 from forktask.supervisor import rooms
 from forktask.supervisor.rooms import Rooms
-from tests.store.examples import inserted
+from tests.store.examples import a_scope, inserted
 from tests.store.test_limits import TASK, claimed, waits
 
 
@@ -26,7 +26,7 @@ def is_found(store: Store, row: StatusRow, looks: int) -> bool:
     for _ in range(looks):
         if [due.id for due in looked(found, store)] == [row.id]:
             return True
-        if not found.holds_back(["default"], {TASK}):
+        if not found.holds_back(["default"], {TASK}, a_scope()):
             return False
     return False
 
@@ -57,8 +57,8 @@ def test_what_only_the_rate_of_its_queue_keeps_back_is_seen(store: Store) -> Non
     found = Rooms(store)
     assert looked(found, store) == []
     assert 3500 < (found.opens_in or 0) <= 3600
-    assert found.holds_back(["default"], {TASK})
-    assert not found.holds_back(["other"], {TASK})
+    assert found.holds_back(["default"], {TASK}, a_scope())
+    assert not found.holds_back(["other"], {TASK}, a_scope())
 
 
 def test_what_a_full_queue_keeps_back_is_seen(store: Store) -> None:
@@ -67,4 +67,4 @@ def test_what_a_full_queue_keeps_back_is_seen(store: Store) -> None:
     waits(store)
     found = Rooms(store)
     assert looked(found, store) == []
-    assert found.holds_back(["default"], {TASK})
+    assert found.holds_back(["default"], {TASK}, a_scope())
