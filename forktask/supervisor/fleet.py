@@ -69,6 +69,8 @@ class Fleet:
             )
         self.hurried = 0
         """So many spares are needed at the pace at which runners end now."""
+        self.most_needed: int | None = None
+        """So many more will be taken at most; None: any number."""
         self.taken = 0
         """How often a runner was taken."""
         self._is_cold = True
@@ -116,10 +118,11 @@ class Fleet:
     @property
     def most_spares(self) -> int:
         """How many runners wait for orders at once."""
-        return max(self.settings.spare_runners, self.hurried)
+        most = max(self.settings.spare_runners, self.hurried)
+        return most if self.most_needed is None else min(most, self.most_needed)
 
     def dismiss_needless(self) -> None:
-        """Let spares end that were for a hurry which is over."""
+        """Let spares end that are more than should wait."""
         while len(self.spares) > self.most_spares:
             self.spares.pop().channel.hang_up()
 

@@ -162,6 +162,8 @@ class Supervisor(Watching):
         if self.fleet.lacks_spares and now >= self._refill_at and not self.stopping:
             self._refill_at = now + LOOK_INTERVAL  # where the kernel refuses one
             self.fleet.refill()
+        if not (self.orders.more_in_table or self.orders.pending):
+            self.fleet.dismiss_needless()  # whose orders came to nothing
 
     def _may_collect(self, now: float) -> bool:
         """Return True while runners have more to do, so that more ends can be written at once."""

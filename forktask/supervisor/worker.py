@@ -51,7 +51,7 @@ class Worker(Supervisor):
             self.address.has_log = False  # it is the operator's
         self.scale = Scale(options.processes if options.once else options.least, options.processes)
         self._follow_scale()
-        self.orders.remaining = options.most_tasks
+        self.orders.remaining = self.fleet.most_needed = options.most_tasks
         self.relays.tasks = options.tasks_per_runner
         self.inspection: RestingInspection = RestingInspection(
             self.me,
@@ -117,6 +117,7 @@ class Worker(Supervisor):
         is_hurried = self.settings.spare_runners > 0 and self.orders.more_in_table and not self.relays.are_kept
         freed = sum(moment > since for moment in self._ends) if is_hurried else 0
         self.fleet.hurried = min(freed, self.scale.now, self.settings.max_running)
+        self.fleet.most_needed = self.orders.remaining
         self.fleet.dismiss_needless()
 
     def take_message(self, message: list[Any]) -> None:

@@ -21,7 +21,7 @@ def a_worker(
     now = clock.monotonic()
     return SimpleNamespace(
         settings=SimpleNamespace(spare_runners=spares, max_running=on_host),
-        orders=SimpleNamespace(more_in_table=more),
+        orders=SimpleNamespace(more_in_table=more, remaining=None),
         relays=SimpleNamespace(are_kept=kept),
         fleet=SimpleNamespace(hurried=0, dismiss_needless=lambda: None),
         scale=SimpleNamespace(now=allowed),
@@ -61,14 +61,32 @@ def test_spares_of_a_hurry_leave_when_it_is_over() -> None:
 @pytest.mark.parametrize("more", [True, False])
 def test_the_next_runner_is_forked_at_once_where_more_waits_even_if_this_one_had_to_be_waited_for(more: bool) -> None:
     refills, now = list[float](), 5.0
-    fleet = SimpleNamespace(taken=1, lacks_spares=True, refill=lambda: refills.append(now))
-    orders = SimpleNamespace(more_in_table=more)
+    fleet = SimpleNamespace(
+        taken=1, lacks_spares=True, refill=lambda: refills.append(now), dismiss_needless=lambda: None
+    )
+    orders = SimpleNamespace(more_in_table=more, pending={})
     loop: Any = SimpleNamespace(fleet=fleet, orders=orders, stopping=False, _taken=0, _refill_at=1e9)
     Supervisor._refill(loop, now)
     assert refills == ([5.0] if more else [])
     now += REFILL_AFTER
     Supervisor._refill(loop, now)
     assert refills == ([5.0] if more else [now])
+
+
+@pytest.mark.parametrize(("more", "pending"), [(False, False), (True, False), (False, True)])
+def test_spares_whose_orders_came_to_nothing_leave_where_nothing_waits_for_them(more: bool, pending: bool) -> None:
+    dismissed: list[bool] = []
+    fleet = SimpleNamespace(taken=0, lacks_spares=False, dismiss_needless=lambda: dismissed.append(True))
+    orders = SimpleNamespace(more_in_table=more, pending={"an id": "an order"} if pending else {})
+    loop: Any = SimpleNamespace(fleet=fleet, orders=orders, stopping=False, _taken=0, _refill_at=0.0)
+    Supervisor._refill(loop, 5.0)
+    assert bool(dismissed) is not (more or pending)
+
+
+@pytest.mark.parametrize(("needed", "most"), [(None, 3), (2, 2), (9, 3), (0, 0)])
+def test_no_more_spares_wait_than_will_be_taken(needed: int | None, most: int) -> None:
+    fleet: Any = SimpleNamespace(settings=SimpleNamespace(spare_runners=1), hurried=3, most_needed=needed)
+    assert Fleet.most_spares.fget(fleet) == most  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("hurried", [0, 2])
