@@ -24,6 +24,8 @@ LAUNCH_GRACE = 30.0
 """Seconds after which a row that only its starter could start, and that nobody took, is given up."""
 SEEN_FOR = 0.25
 """Seconds for which a poll takes a supervisor for alive that it saw alive: a page tells a death within one."""
+READY_FOR = 1.0
+"""Seconds after which no row lies ready any more behind one that takes its time; they are given back much sooner."""
 NEVER_TAKEN = "the process that was to start it never took it"
 
 
@@ -169,14 +171,22 @@ def _backoff(row: StatusRow) -> float | None:
     return definition.retry.delay(row.attempt) if definition.retry.applies(Cause.SUPERVISOR_GONE) else None
 
 
-def refuse_in_batch(verb: str, row: StatusRow | None, store: Store) -> None:
+def refuse_in_batch(verb: str, status_id: UUID, store: Store) -> None:
     """Refuse what would hold for others, too, that run together with a status.
+
+    Who does not know the task looks whether others stay with its runner: what only lies ready there is given back.
 
     Raises:
         BatchError: There are others.
     """
-    if row is not None and registry.batch_of(row.task) > 1 and (others := store.count_beside(row)):
-        raise BatchError(verb, row.state, others)
+    until = clock.monotonic() + READY_FOR
+    while (row := store.get(status_id)) is not None and (others := store.count_beside(row)):
+        is_known = registry.find(row.task) is not None
+        if is_known and registry.batch_of(row.task) == 1:
+            return
+        if is_known or clock.monotonic() >= until:
+            raise BatchError(verb, row.state, others)
+        clock.sleep(READY_FOR / 10)
 
 
 def identity_of(supervisor: SupervisorRow) -> Identity:

@@ -195,7 +195,7 @@ class Runtime:
         """Ask to stop a running task where it is; one that waits is paused at once."""
 
         def of_running() -> bool:
-            refuse_in_batch("pause", self.store.get(status_id), self.store)
+            refuse_in_batch("pause", status_id, self.store)
             return self.store.request_pause(status_id, True)
 
         return self._ask("pause", status_id, partial(self.store.pause_waiting, status_id), of_running, LIVE)

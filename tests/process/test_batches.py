@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from forktask import proof, registry
 from forktask.errors import BatchError
 from forktask.limit import Limit
 from forktask.runtime import Runtime
@@ -68,7 +69,9 @@ def test_output_goes_to_the_first_that_stays_where_the_first_is_deleted(runtime_
     assert runtime_each.store.log(gone.id) == []
 
 
-def test_each_bar_tells_of_its_own_row_and_a_kill_ends_each(own_runtime: Runtime) -> None:
+def test_each_bar_tells_of_its_own_row_and_a_kill_ends_each(
+    own_runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     statuses = together({"do": "say"}, {"do": "hold", "path": "/nowhere"}, {})
     wait_message(statuses[1], "held")
     wait_for(statuses[0], lambda one: one.warnings and one.row.checkpoint)
@@ -82,6 +85,11 @@ def test_each_bar_tells_of_its_own_row_and_a_kill_ends_each(own_runtime: Runtime
     assert phases == [["done", "later"], ["later", "later"], ["later", "later"]]
     with pytest.raises(BatchError, match="runs in a batch with 2 others: they would stand still, too"):
         statuses[0].pause()
+    with monkeypatch.context() as stranger:
+        stranger.setattr(registry, "_tasks", {})  # as on the command line without the application
+        stranger.setattr(proof, "READY_FOR", 0.1)
+        with pytest.raises(BatchError, match="with 2 others"):
+            statuses[0].pause()
     assert statuses[0].refresh().row.pause_requested_at is None
     os.kill(runner.pid, signal.SIGKILL)
     assert causes(statuses) == [Cause.SIGNAL] * 3

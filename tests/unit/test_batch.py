@@ -18,6 +18,7 @@ from forktask.limit import Room
 from forktask.live import LiveStatus
 from forktask.process import Exit
 from forktask.progress import Page, Report, memory_file
+from forktask.proof import refuse_in_batch
 from forktask.rows import Due, new_id
 from forktask.states import Cause, StartMethod
 from forktask.supervisor.batch import Batch, Part
@@ -51,6 +52,13 @@ def two_pages() -> Iterator[list[Page]]:
     yield pages
     for page in pages:
         page.close()
+
+
+def test_what_only_lies_ready_for_a_runner_is_no_batch_for_who_does_not_know_the_task() -> None:
+    beside = [2, 1, 0]
+    store: Any = SimpleNamespace(get=lambda status_id: a_row(task="unknown"), count_beside=lambda row: beside.pop(0))
+    refuse_in_batch("pause", new_id(), store)
+    assert beside == []
 
 
 def test_pages_of_one_file_are_apart(two_pages: list[Page]) -> None:
