@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from uuid import UUID
 
 from forktask import clock, host
@@ -87,7 +88,14 @@ class Workers:
 
     def wake_all(self) -> None:
         """Have all workers on all hosts look."""
-        rung = [is_here(identity_of(row)) and self._ring(row) for row in self._witness.serving()]
+        self._ring_all(self._witness.serving())
+
+    def ring_others(self, me: UUID) -> None:
+        """Have all other workers on all hosts look."""
+        self._ring_all([row for row in self._current() if row.id != me])
+
+    def _ring_all(self, workers: Sequence[SupervisorRow]) -> None:
+        rung = [is_here(identity_of(row)) and self._ring(row) for row in workers]
         if not all(rung):
             self._notify(ALL_QUEUES)
 
@@ -96,12 +104,6 @@ class Workers:
             self._witness.store.notify(queue)
         except StoreError as error:  # they look by themselves, if later
             log.warning("queue=%s: %s", queue, error)
-
-    def ring_others(self, me: UUID) -> None:
-        """Ring all other workers of this host."""
-        for row in self._current():
-            if row.id != me and is_here(identity_of(row)):
-                self._ring(row)
 
     def runners(self, queue: str) -> int:
         """Return how many tasks of a queue those who serve it run at once; 0: nobody serves it."""

@@ -44,6 +44,13 @@ class Queues:
         """Return the names of queues in which something waits, now or for a later time."""
         return [row[0] for row in self.database.rows(select_waiting_queues, values={})]
 
+    def waits_in(self, queues: Collection[str]) -> bool:
+        """Return True if something waits in one of these queues, now or for a later time."""
+        if not queues:
+            return False
+        values = padded("queue", sorted(queues))
+        return bool(self.database.rows(select_waiting_in, len(values), values=values))
+
     def queue_counts(self) -> dict[str, tuple[int, int]]:
         """Return, for each queue that has any, how many rows wait and how many run or are paused."""
         found: dict[str, tuple[int, int]] = {}
@@ -121,6 +128,11 @@ def select_waiting_tasks() -> Statement:
 def select_waiting_queues() -> Statement:
     """Queues in which something waits."""
     return select(STATUS.c.queue).where(QUEUED_STATE, STATUS.c.queue.is_not(None)).distinct()
+
+
+def select_waiting_in(queues: int) -> Statement:
+    """One row that waits in one of some queues."""
+    return select(STATUS.c.id).where(QUEUED_STATE, STATUS.c.queue.in_(one_of("queue", queues))).limit(1)
 
 
 def select_queue_counts() -> Statement:

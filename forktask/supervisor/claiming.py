@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -40,6 +41,8 @@ class Claiming(Seating):
         """Called with each end that is not written by the ledger."""
         self.pending: dict[str, Order] = {}
         self.held: dict[UUID, Order] = {}
+        self.freed: Counter[tuple[str, str]] = Counter()
+        """What ended lately under each limit, less what has begun there since."""
         self._adopted: set[str] = set()
         self._unreleased: dict[UUID, int] = {}
         self._unborn = 0
@@ -152,6 +155,8 @@ class Claiming(Seating):
     def _hand_over(self, charge: Charge, row: RunRow, order: Order, definition: TaskDefinition) -> None:
         """Hand the row over; one of a batch when all of that are there."""
         self._adopted.discard(order.id)
+        if self.freed:
+            self.freed -= Counter(key for key in order.limits if key in self.freed)
         if self.remaining is not None:
             self.remaining -= 1
         relay = self.relays.of(charge.runner)

@@ -134,14 +134,25 @@ class Inspection:
             self.opens_at = None
             self._find_due_guarded()
 
-    def follow_up(self) -> None:
-        """Start what follows ends that are written: there is a place, and perhaps room under a limit."""
-        if self.orders.more_in_table or self.sources.rooms.may_open:
+    def follow_up(self, *, takes: bool) -> None:
+        """Start what follows ends that are written: there is a place, and perhaps room under a limit.
+
+        What nobody takes here, others may, who are told.
+
+        Args:
+            takes: We do; else all is left to others.
+        """
+        if takes and (self.orders.more_in_table or self.sources.rooms.may_open):
             self._find_due_guarded()
             self.start_pending()
-        if self.orders.has_freed and self.sources.rooms.may_open and not self.is_alone:
-            self._workers.ring_others(self.me.id)
-        self.orders.has_freed = False
+        freed = list(+self.orders.freed)
+        self.orders.freed.clear()
+        if freed and not self.is_alone:
+            try:
+                if self.sources.rooms.are_awaited(freed):
+                    self._workers.ring_others(self.me.id)
+            except StoreError as error:
+                self.orders.ledger.note_failure(error)
 
     def _find_due_guarded(self) -> None:
         try:

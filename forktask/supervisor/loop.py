@@ -185,8 +185,8 @@ class Supervisor(Watching):
         for status_id in refused - {end.status_id for end in ends}:
             if (charge := self.fleet.under_way.get(status_id)) is not None:
                 charge.give_up()
-        if ends and not self.stopping:
-            self.inspection.follow_up()
+        if ends:
+            self.inspection.follow_up(takes=not self.stopping)
 
     def _listen_to_signals(self) -> None:
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

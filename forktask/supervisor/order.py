@@ -47,9 +47,15 @@ class Order:
         return self.key or UUID(self.id)
 
     @property
+    def limits(self) -> list[tuple[str, str]]:
+        """Under which limits it counts: what kind, and its name."""
+        named = (("limit", self.limit_name), ("queue", self.limited_queue))
+        return [(kind, name) for kind, name in named if name is not None]
+
+    @property
     def must_begin(self) -> bool:
         """True if it has to be begun when it is claimed, so that it is never given back."""
-        return self.limit_name is not None or self.limited_queue is not None or self.unique_until_start
+        return bool(self.limits) or self.unique_until_start
 
     @classmethod
     def of_message(cls, message: list[Any]) -> Order:

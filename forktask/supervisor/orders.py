@@ -29,8 +29,6 @@ class Orders(Claiming):
     def __init__(self, settings: Settings, fleet: Fleet, ledger: Ledger, supervisor_id: UUID) -> None:
         super().__init__(settings, fleet, ledger, supervisor_id)
         self.more_in_table = False
-        self.has_freed = False
-        """Something ended that counted under a limit."""
 
     def _ready(self) -> list[Order]:
         if not self.pending:
@@ -127,8 +125,8 @@ class Orders(Claiming):
 
     def after_end(self, charge: Charge, end: End) -> None:
         """Keep a bound order whose task is to be run again: its arguments are nowhere else."""
-        self.has_freed |= charge.row is not None and charge.row.limit_name is not None
         order = charge.order
+        self.freed.update(order.limits if order is not None else ())
         if order is None or not order.bound or end.state is not State.QUEUED:
             return
         delay = (end.run_after - clock.now()).total_seconds() if end.run_after else 0.0

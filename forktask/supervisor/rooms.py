@@ -64,6 +64,12 @@ class Rooms:
         """True if an end may let something begin that a limit kept back."""
         return self._is_awaited or bool(self._queues)
 
+    def are_awaited(self, limits: Collection[tuple[str, str]]) -> bool:
+        """Return True if something waits for room under one of these limits, as far as it was seen."""
+        kinds = [kind for kind, _ in limits]
+        queues = {name for kind, name in limits if kind == "queue"}
+        return ("limit" in kinds and self._is_awaited) or self.store.waits_in(queues)
+
     def look(self) -> None:
         """Look where there is room now; costs nothing where no limit is waited for."""
         self.opens_in = None

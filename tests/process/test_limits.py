@@ -17,9 +17,9 @@ from forktask.runtime import Runtime
 from forktask.states import Cause, State
 from forktask.status import TaskStatus
 from tests import zoo
-from tests.databases import order
-from tests.process.working import StartWorker, log_of, workers
-from tests.runtimes import PATIENCE, MakeRuntime, ended, runner_of, wait_for, wait_message
+from tests.databases import database_url, order
+from tests.process.working import StartWorker, hears, log_of, move_away, workers
+from tests.runtimes import PATIENCE, MakeRuntime, ended, runner_of, runtimes, wait_for, wait_message
 from tests.waiting import wait_until
 
 RARE = "tests.zoo_apps.rare:"
@@ -131,17 +131,35 @@ def test_who_frees_a_place_starts_what_waits_for_it(left: Runtime, start_worker:
     all_ended(statuses)
 
 
-def test_who_frees_a_place_tells_those_who_serve_another_queue(make_runtime: MakeRuntime, tmp_path: Path) -> None:
-    runtime = make_runtime()
+@pytest.mark.parametrize(
+    ("far", "of_queue", "ends"),
+    [(False, False, False), (False, True, False), (False, False, True), (True, True, False)],
+)
+def test_who_frees_a_place_tells_those_who_take_what_it_does_not(
+    tmp_path: Path, far: bool, of_queue: bool, ends: bool
+) -> None:
     go = tmp_path / "go"
-    with workers(runtime) as start:
-        start("-q", "first", *RESTING, FORKTASK_APP=RARE)
-        start("-q", "second", *RESTING, FORKTASK_APP=RARE)
-        held = zoo.wait.using(queue="first", limit=ONE).enqueue({"path": str(go)})
+    with (
+        database_url("postgresql" if far else "sqlite", tmp_path) as url,
+        runtimes(url, tmp_path) as make,
+        workers(runtime := make()) as start,
+    ):
+        limit = None if of_queue else ONE
+        if of_queue:
+            runtime.store.limit_queue("narrow", Limit(running=1))
+        first = start("-q", "narrow", "--ignore", zoo.nothing.name, *RESTING, FORKTASK_APP=RARE)
+        start("-q", "narrow", "-q", "wide", "--ignore", zoo.wait.name, *RESTING, FORKTASK_APP=RARE)
+        ended(zoo.nothing.using(queue="wide").enqueue())
+        held = zoo.wait.using(queue="narrow", limit=limit).enqueue({"path": str(go)})
         wait_message(held, "waiting")
-        waiting = zoo.nothing.using(queue="second", limit=ONE).enqueue()
-        ended(zoo.nothing.using(queue="second").enqueue())  # it has seen both
+        waiting = zoo.nothing.using(queue="narrow", limit=limit).enqueue()
+        ended(zoo.nothing.using(queue="wide").enqueue())  # it has seen both
         assert waiting.refresh().state is State.QUEUED
+        if ends:
+            first.terminate()
+        if far:
+            hears(runtime, number=1)
+            move_away(runtime)
         go.touch()
         all_ended([held, waiting])
 

@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from forktask import host
 from forktask.limit import Limit
 from forktask.runtime import Runtime
 from forktask.states import State
 from forktask.status import TaskStatus
 from tests import zoo
 from tests.cli.examples import a_running
-from tests.databases import database_url, order
+from tests.databases import database_url
 from tests.process.commands import run
-from tests.process.working import log_of, workers
+from tests.process.working import hears, log_of, move_away, take_bell, workers
 from tests.runtimes import PATIENCE, MakeRuntime, ended, runtimes
 from tests.store.examples import an_end, inserted, read
 from tests.waiting import wait_until
@@ -39,25 +38,9 @@ def rests(runtime: Runtime, number: int = 0) -> None:
     wait_until(lambda: " idle\n" in log_of(runtime, number), PATIENCE, "a worker that rests")
 
 
-def hears(runtime: Runtime, times: int = 1) -> None:
-    """Return once a worker has begun to listen so often."""
-    wait_until(lambda: log_of(runtime).count(" hears other hosts\n") == times, PATIENCE, "a worker that listens")
-
-
 def beats(runtime: Runtime) -> list[datetime]:
     """Return the heartbeats of workers, the newest last."""
     return sorted(row.heartbeat_at for row in runtime.store.supervisors() if row.kind == "worker")
-
-
-def move_away(runtime: Runtime) -> None:
-    """Let the worker seem to be on another host: only the database reaches it."""
-    order(runtime.settings.database_url, "UPDATE forktask_supervisor SET boot_id = 'elsewhere' WHERE kind = 'worker'")
-    take_bell(runtime)
-
-
-def take_bell(runtime: Runtime) -> None:
-    for bell in Path(host.private_directory(runtime.settings.runtime_dir).path).glob("bell.*"):
-        bell.unlink()
 
 
 def completed(runtime: Runtime, status: TaskStatus) -> None:

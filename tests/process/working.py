@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from forktask import host
 from forktask.runtime import Runtime
+from tests.databases import order
 from tests.process.commands import environment
 from tests.runtimes import PATIENCE
 from tests.waiting import wait_until
@@ -50,3 +52,21 @@ def workers(runtime: Runtime) -> Iterator[StartWorker]:
 def log_of(runtime: Runtime, number: int = 0) -> str:
     """Return what the worker of that number has printed."""
     return (Path(runtime.settings.runtime_dir).parent / f"worker{number}.log").read_text()
+
+
+def hears(runtime: Runtime, times: int = 1, number: int = 0) -> None:
+    """Return once a worker has begun to listen so often."""
+    wait_until(
+        lambda: log_of(runtime, number).count(" hears other hosts\n") == times, PATIENCE, "a worker that listens"
+    )
+
+
+def move_away(runtime: Runtime) -> None:
+    """Let the worker seem to be on another host: only the database reaches it."""
+    order(runtime.settings.database_url, "UPDATE forktask_supervisor SET boot_id = 'elsewhere' WHERE kind = 'worker'")
+    take_bell(runtime)
+
+
+def take_bell(runtime: Runtime) -> None:
+    for bell in Path(host.private_directory(runtime.settings.runtime_dir).path).glob("bell.*"):
+        bell.unlink()
