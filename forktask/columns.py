@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import DateTime, Dialect, String, Text, Uuid
-from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
 from sqlalchemy.types import TypeDecorator
 
+from forktask import dialects
 from forktask.states import Cause, StartMethod, State
 
 TEXT_LIMIT = 1_000_000
@@ -26,8 +26,8 @@ class AwareUTC(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Keep microseconds on MariaDB, where they are optional."""
-        if dialect.name in ("mysql", "mariadb"):
-            return dialect.type_descriptor(DATETIME(fsp=6))
+        if dialect.name in dialects.MARIADB:
+            return dialect.type_descriptor(dialects.part(dialect.name).DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -102,9 +102,14 @@ class Value(TypeDecorator[Any]):
 class LongText(TypeDecorator[str]):
     """Text that is written whatever is in it: what an exception or a program said may be anything."""
 
-    impl = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+    impl = Text
     cache_ok = True
     limit = TEXT_LIMIT
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Have room on MariaDB, whose TEXT takes 64 kB."""
+        long = dialects.part(dialect.name).LONGTEXT() if dialect.name in dialects.MARIADB else Text()
+        return dialect.type_descriptor(long)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Store what every database takes."""
@@ -138,6 +143,6 @@ def storable(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-Id = Uuid(as_uuid=True, native_uuid=True).with_variant(Uuid(as_uuid=True, native_uuid=False), "mysql", "mariadb")
+Id = Uuid(as_uuid=True, native_uuid=True).with_variant(Uuid(as_uuid=True, native_uuid=False), *dialects.MARIADB)
 """Native on PostgreSQL, else 32 hexadecimal digits: before 10.11.5 MariaDB's own type does not sort by time, before
 10.7 there is none, and a table outlives an upgrade of its server."""

@@ -8,20 +8,23 @@ from sqlalchemy import Index, text
 
 from forktask.tables import ATTEMPT, COMPLETED_STATE, LIVE_STATES, STATUS, SUPERVISOR, metadata
 
+PARTIAL: Final = ("sqlite", "postgresql")
+"""Where an index may be partial."""
+WHERE: Final = "where"
+"""Key, in `Index.info`, of what the rows of a partial one fulfil."""
+
 Index(
     "forktask_status_live",
     STATUS.c.state,
     STATUS.c.priority.desc(),
     STATUS.c.id,
     STATUS.c.run_after,
-    sqlite_where=LIVE_STATES,
-    postgresql_where=LIVE_STATES,
+    info={WHERE: LIVE_STATES},
 )
 """Serves the claim and every look at what is not final, in the order in which rows are taken, so that neither ten
 thousand waiting rows nor, partial where the database can, a million final ones cost anything. It covers no column
 that progress writes."""
 _initiated = text("state = 'queued' AND queue IS NULL AND limit_name IS NULL")
-_PARTIAL = ("sqlite", "postgresql")
 for _name, _first, _is_partial in (
     ("forktask_status_initiated", (STATUS.c.state,), True),
     ("forktask_status_of_no_queue", (STATUS.c.queue, STATUS.c.state), False),
@@ -31,9 +34,8 @@ for _name, _first, _is_partial in (
         *_first,
         STATUS.c.priority.desc(),
         STATUS.c.id,
-        sqlite_where=_initiated,
-        postgresql_where=_initiated,
-    ).ddl_if(callable_=lambda *of, dialect, is_partial=_is_partial, **kw: (dialect.name in _PARTIAL) == is_partial)
+        info={WHERE: _initiated},
+    ).ddl_if(callable_=lambda *of, dialect, is_partial=_is_partial, **kw: (dialect.name in PARTIAL) == is_partial)
 """Serves the look for what was initiated, in its order, so that it costs nothing how much waits in queues. Where it is
 not partial, it has to tell by a column what is in no queue."""
 Index(
@@ -41,8 +43,7 @@ Index(
     STATUS.c.queue,
     STATUS.c.state,
     STATUS.c.task,
-    sqlite_where=text("state = 'queued' AND queue IS NOT NULL"),
-    postgresql_where=text("state = 'queued' AND queue IS NOT NULL"),
+    info={WHERE: text("state = 'queued' AND queue IS NOT NULL")},
 )
 """Tells in which queues something waits."""
 Index(
@@ -54,8 +55,7 @@ Index(
     STATUS.c.turn,
     STATUS.c.due_at,
     STATUS.c.id,
-    sqlite_where=text("state = 'queued' AND line IS NOT NULL"),
-    postgresql_where=text("state = 'queued' AND line IS NOT NULL"),
+    info={WHERE: text("state = 'queued' AND line IS NOT NULL")},
 )
 """Serves the claim from a line, in its order."""
 Index(
@@ -65,8 +65,7 @@ Index(
     STATUS.c.priority,
     STATUS.c.lane,
     STATUS.c.turn,
-    sqlite_where=text("state = 'queued' AND line IS NOT NULL"),
-    postgresql_where=text("state = 'queued' AND line IS NOT NULL"),
+    info={WHERE: text("state = 'queued' AND line IS NOT NULL")},
 )
 """Tells the last turn of an owner."""
 Index(
@@ -74,16 +73,14 @@ Index(
     STATUS.c.state,
     STATUS.c.later,
     STATUS.c.due_at,
-    sqlite_where=text("state = 'queued' AND later = 1"),
-    postgresql_where=text("state = 'queued' AND later = 1"),
+    info={WHERE: text("state = 'queued' AND later = 1")},
 )
 """Serves the look for those whose time has come."""
 Index(
     "forktask_status_limit",
     STATUS.c.state,
     STATUS.c.limit_name,
-    sqlite_where=text(f"limit_name IS NOT NULL AND {LIVE_STATES}"),
-    postgresql_where=text(f"limit_name IS NOT NULL AND {LIVE_STATES}"),
+    info={WHERE: text(f"limit_name IS NOT NULL AND {LIVE_STATES}")},
 )
 """Tells which limits something waits for, and how much runs under each."""
 # Partial where the database can: a row that has no owner, or has not ended, is not written into their indexes.
@@ -102,26 +99,23 @@ for _name, _columns, _where in (
         f"forktask_status_{_name}",
         *(STATUS.c[_column] for _column in _columns),
         unique=_name in ("once_key", "unique"),
-        sqlite_where=text(_where),
-        postgresql_where=text(_where),
+        info={WHERE: text(_where)},
     )
     if _name == "unique":
-        _index.ddl_if(callable_=lambda *of, dialect, **kw: dialect.name in ("sqlite", "postgresql"))
+        _index.ddl_if(callable_=lambda *of, dialect, **kw: dialect.name in PARTIAL)
 Index("forktask_status_task", STATUS.c.task, STATUS.c.id)
 Index(
     "forktask_status_history",
     STATUS.c.task,
     STATUS.c.state,
     STATUS.c.finished_at,
-    sqlite_where=COMPLETED_STATE,
-    postgresql_where=COMPLETED_STATE,
+    info={WHERE: COMPLETED_STATE},
 )
 """Serves the durations of the last runs of a task; partial where the database can, so that only an end pays for it."""
 Index(
     "forktask_attempt_reference",
     ATTEMPT.c.reference,
-    sqlite_where=text("reference IS NOT NULL"),
-    postgresql_where=text("reference IS NOT NULL"),
+    info={WHERE: text("reference IS NOT NULL")},
 )
 """Serves the look for what a person quotes, of an attempt that another one has followed."""
 Index("forktask_supervisor_stopped", SUPERVISOR.c.stopped_at)

@@ -22,13 +22,10 @@ metadata = MetaData()
 
 MARIADB_OPTIONS = {"engine": "InnoDB", "charset": "utf8mb4", "collate": "utf8mb4_bin"}
 """By code point: in the usual collation the owners `bob` and `Bob` would be the same."""
-OPTIONS = {f"{dialect}_{name}": value for name, value in MARIADB_OPTIONS.items() for dialect in ("mysql", "mariadb")}
 
 
 class Base(SQLModel, registry=registry(metadata=metadata)):
     """Our own root, so that `SQLModel.metadata` stays the user's."""
-
-    __table_args__ = OPTIONS
 
 
 # Says what a SQLModel Field with a column of its own says, with less noise.

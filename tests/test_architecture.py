@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     "errors states clock native barecalls moments retry limit line rules jsonvalues",
-    "config registry identity queuename masking selection",
+    "config dialects registry identity queuename masking selection",
     "columns rows tables indexes sentences estimate progress phases track live bars definition schedule signals",
     "store",
     "application host descriptors memory",
@@ -179,10 +179,19 @@ def test_settings_are_few() -> None:
     assert len(fields(Settings)) <= 20
 
 
-def test_importing_the_core_loads_neither_flask_nor_click() -> None:
-    program = "import sys, forktask; print(*sorted({'flask', 'click', 'forktask.web'} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not done.stdout.strip()
+def test_importing_the_core_loads_neither_flask_nor_click_nor_databases_that_are_not_used(tmp_path: Path) -> None:
+    program = """
+import sys, forktask
+print(*sorted({"flask", "click", "forktask.web"} & sys.modules.keys()))
+import forktask.supervisor.boot
+from forktask.store import Store
+store = Store(sys.argv[1])
+store.create_tables()
+print(*sorted(name for name in sys.modules if name in ("sqlalchemy.dialects.mysql", "sqlalchemy.dialects.postgresql")))
+"""
+    command = [sys.executable, "-c", program, f"sqlite:///{tmp_path}/tasks.sqlite"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []
 
 
 def test_the_package_is_this_checkout() -> None:

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, insert, literal_column, select, update
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from forktask import clock
+from forktask.dialects import insert_unless_there
 from forktask.errors import DuplicateError
 from forktask.rows import StatusRow
 from forktask.rules import OnConflict
@@ -243,12 +243,7 @@ def insert_status(kind: str, once: bool, later: bool, in_line: bool, *columns: s
         given["turn"] = next_turn(kind)
     if not once:
         return insert(STATUS).values(given)
-    if kind == "postgresql":
-        return postgresql.insert(STATUS).values(given).on_conflict_do_nothing()
-    if kind == "sqlite":
-        return sqlite.insert(STATUS).values(given).on_conflict_do_nothing()
-    # Not INSERT IGNORE, which would swallow other errors too.
-    return mysql.insert(STATUS).values(given).on_duplicate_key_update({"id": STATUS.c.id})
+    return insert_unless_there(kind, STATUS, STATUS.c.id, given)
 
 
 def select_there() -> Statement:

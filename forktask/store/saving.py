@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Table, bindparam, delete, func, literal_column, select, update
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from forktask import clock
+from forktask.dialects import insert_unless_there
 from forktask.rows import End, LogRow, Request, Sample
 from forktask.sentences import sentence
 from forktask.states import Cause, State
@@ -235,13 +235,7 @@ def update_owner() -> Statement:
 
 def insert_once(table: Table, kind: str) -> Statement:
     """One row, unless a row with its key is there already."""
-    if kind == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    if kind == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    # Not INSERT IGNORE, which would swallow other errors too.
-    key = next(iter(table.primary_key))
-    return mysql.insert(table).on_duplicate_key_update({key.name: key})
+    return insert_unless_there(kind, table, next(iter(table.primary_key)))
 
 
 def select_requests(ids: int) -> Statement:

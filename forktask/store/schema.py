@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import URL, Connection, Engine, Table, create_mock_engine, exc, inspect
+from sqlalchemy import URL, Connection, Dialect, Engine, Table, create_mock_engine, exc, inspect
 from sqlalchemy.sql.ddl import CreateIndex, ExecutableDDLElement
 
 from forktask import clock
-from forktask.indexes import INDEXES
-from forktask.tables import LIVE_STATES, STATUS, UNIQUE_KEY, UNIQUE_LIVE, metadata
+from forktask.dialects import MARIADB
+from forktask.indexes import INDEXES, PARTIAL, WHERE
+from forktask.tables import LIVE_STATES, MARIADB_OPTIONS, STATUS, UNIQUE_KEY, UNIQUE_LIVE, metadata
 
 PATIENCE: Final = 30.0
 """Seconds to wait for another process that creates them."""
@@ -26,13 +27,25 @@ POSTGRESQL_LOCK: Final = 0x666F726B7461736B
 def create_tables(engine: Engine) -> None:
     """Create the tables and indexes that are missing, and the folder of an SQLite file."""
     _create_folder(engine)
+    _adapt(engine.dialect)
     with engine.connect() as connection, _alone(connection):
         metadata.create_all(connection)
         # Where a table was created and its creator died before the indexes.
         for index in sorted(INDEXES, key=lambda index: str(index.name)):
             index.create(connection, checkfirst=True)
-        if connection.dialect.name in ("mysql", "mariadb"):
+        if connection.dialect.name in MARIADB:
             _keep_unique(connection)
+
+
+def _adapt(dialect: Dialect) -> None:
+    """Give the tables and indexes what this kind of database knows; said with them it would load all kinds."""
+    if dialect.name in MARIADB:
+        for table in metadata.sorted_tables:
+            table.dialect_kwargs.update({f"{dialect.name}_{name}": value for name, value in MARIADB_OPTIONS.items()})
+    elif dialect.name in PARTIAL:
+        for index in INDEXES:
+            if WHERE in index.info:
+                index.dialect_kwargs[f"{dialect.name}_where"] = index.info[WHERE]
 
 
 def drop_tables(engine: Engine) -> None:
@@ -69,8 +82,9 @@ def statements(url: URL, *, drop: bool = False) -> list[str]:
     if drop:
         metadata.drop_all(engine, checkfirst=False)
     else:
+        _adapt(engine.dialect)
         metadata.create_all(engine, checkfirst=False)
-        if url.get_backend_name() in ("mysql", "mariadb"):
+        if url.get_backend_name() in MARIADB:
             told.append(KEEP_UNIQUE)
     return told
 
