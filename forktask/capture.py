@@ -80,6 +80,38 @@ def redirect_output(level: str) -> None:
     ours.setLevel(level)
 
 
+class KeptLogging:
+    """What logging was like before the first task of a runner, for those that follow one that configures it anew."""
+
+    def __init__(self) -> None:
+        self._root, self._ours = logging.getLogger(), logging.getLogger("forktask")
+        self._handlers = [handler for handler in self._root.handlers if isinstance(handler, RecordHandler)]
+        self._silent = {logger for logger in _loggers() if logger.disabled}
+        self._before = self._now()
+
+    def _now(self) -> tuple[bool, int, int, int, bool]:
+        are_there = all(handler in self._root.handlers for handler in self._handlers)
+        return are_there, self._root.level, self._root.manager.disable, self._ours.level, self._ours.disabled
+
+    def put_back(self) -> None:
+        """Have be heard what was heard before; what others have added stays."""
+        if self._now() == self._before:
+            return
+        for handler in self._handlers:
+            self._root.addHandler(handler)
+        for logger in _loggers():
+            logger.disabled = logger in self._silent  # `dictConfig` and `fileConfig` turn off what they do not name
+        _, level, least, own_level, _ = self._before
+        logging.disable(least)
+        self._root.setLevel(level)
+        self._ours.setLevel(own_level)
+
+
+def _loggers() -> list[logging.Logger]:
+    found = [*logging.Logger.manager.loggerDict.values()]
+    return [logger for logger in found if isinstance(logger, logging.Logger)]
+
+
 def open_streams() -> None:
     """Give Python streams for the descriptors 0 to 2, which it never closes; output goes out line by line."""
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8", errors="replace")

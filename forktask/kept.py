@@ -70,6 +70,7 @@ class Surroundings:
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self._streams = sys.stdin, sys.stdout, sys.stderr
+        self._logging = capture.KeptLogging()
 
     def put_back(self, mark: bytes) -> bool:
         """Put all back, and write `mark` behind what the task has printed.
@@ -85,6 +86,7 @@ class Surroundings:
             os.fchdir(self._directory)
             os.umask(self._umask)
             self._put_back_streams()
+            self._logging.put_back()
             os.write(self._output, mark)
         except OSError:
             return False

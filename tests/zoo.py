@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import io
 import logging
+import logging.config
 import os
 import random
 import resource
@@ -66,6 +67,12 @@ def echo(status: LiveStatus) -> Any:
 @task
 def nothing(status: LiveStatus) -> None:
     """Do nothing at all."""
+
+
+@task
+def await_another(status: LiveStatus) -> str:
+    """Initiate another one and return what has become of it."""
+    return nothing.initiate().wait(20).state.value
 
 
 @task
@@ -690,6 +697,9 @@ def leave_output(how: str) -> None:
         sys.stdout.close()
     elif how == "output replaced":
         sys.stdout = sys.stderr = io.StringIO()
+    elif how == "output unlogged":
+        logging.disable()
+        logging.config.dictConfig({"version": 1, "root": {"level": "ERROR"}})
     elif how == "output elsewhere":
         with open(os.devnull, "w") as null:
             os.dup2(null.fileno(), 1)
@@ -700,7 +710,9 @@ def leave_output(how: str) -> None:
 
 @task
 def look_around(status: LiveStatus) -> list[Any]:
-    """Tell process, working directory and umask."""
+    """Tell process, working directory and umask; log it."""
+    status.log.info("looks")
+    logging.getLogger("looking").warning("around")
     umask = os.umask(0o022)
     os.umask(umask)
     return [os.getpid(), os.getcwd(), umask]

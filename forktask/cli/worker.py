@@ -80,7 +80,7 @@ class WithArguments(click.Command):
     type=Range(),
     default=str(os.cpu_count() or 1),
     show_default="one for each core",
-    help="Most tasks at once; MIN-MAX: more than MIN only while others wait.",
+    help="Most tasks of its queues at once; MIN-MAX: more than MIN only while others wait.",
 )
 @click.option(
     "--tasks-per-runner", type=click.IntRange(1), default=1, show_default=True,

@@ -103,19 +103,26 @@ class Inspection:
         self.see_requests([*self.fleet.under_way, *self.orders.relays.ahead])
         self.orders.see_held()
 
-    def find_due(self) -> None:
-        """Take rows whose time has come while there are places; not where one order is all that there is to do."""
+    def find_due(self, *, always: bool = True) -> None:
+        """Take rows whose time has come while there are places; not where one order is all that there is to do.
+
+        Args:
+            always: Look for what was initiated though queues have no place, and nobody says that there is any.
+        """
         if self.is_alone:
             return
         self.orders.more_in_table = True
-        places = self.orders.free_places
-        if places <= 0:
+        places, on_host = self.orders.free_places, self.orders.free_on_host
+        if on_host <= 0:
+            self.sources.more_initiated = True
             return
-        found = self.sources.due(places, self.orders.free_runners)
+        if places <= 0 and not (always or self.sources.more_initiated):
+            return
+        found = self.sources.due(max(0, places), self.orders.free_runners, on_host)
         opens_in = self.sources.rooms.opens_in
         self.opens_at = None if opens_in is None else clock.monotonic() + opens_in
         self.orders.more_in_table = self.sources.was_full
-        self.orders.take_due(found)
+        self.orders.take_due(found, self.sources.rooms.limited)
         self._has_room |= len(found) < places and self.sources.was_full
 
     def look_in_queues(self) -> None:
@@ -143,7 +150,7 @@ class Inspection:
             takes: We do; else all is left to others.
         """
         if takes and (self.orders.more_in_table or self.sources.rooms.may_open):
-            self._find_due_guarded()
+            self._find_due_guarded(always=False)
             self.start_pending()
         freed = list(+self.orders.freed)
         self.orders.freed.clear()
@@ -154,9 +161,9 @@ class Inspection:
             except StoreError as error:
                 self.orders.ledger.note_failure(error)
 
-    def _find_due_guarded(self) -> None:
+    def _find_due_guarded(self, *, always: bool = True) -> None:
         try:
-            self.find_due()
+            self.find_due(always=always)
         except StoreError as error:
             self.orders.ledger.note_failure(error)
 

@@ -13,7 +13,7 @@ class WorkerOptions:
 
     Attributes:
         weights: Its queues, see `Shares`.
-        processes: Most runners at once.
+        processes: Most runners at once for what waits in queues.
         least: So many at once from the beginning; more only while rows wait.
         tasks_per_runner: So many short tasks one runner executes, one after the other, before it leaves.
         ignored: Names of tasks that it leaves alone.

@@ -19,6 +19,7 @@ class Order:
         shell: Shell arguments; the reason for start method `spawn`.
         private: Private arguments; never leave the memory of the processes they are handed to.
         found: It was found in the table, where it was its turn.
+        of_queue: It was left to a queue, and not initiated.
         limit_name: The limit under which it counts.
         limited_queue: Its queue, if that has a limit.
         unique_until_start: Its claim lets others of its kind in.
@@ -35,6 +36,7 @@ class Order:
     private: dict[str, Any] = field(default_factory=dict)
     bound: bool = False
     found: bool = False
+    of_queue: bool = False
     limit_name: str | None = None
     limited_queue: str | None = None
     unique_until_start: bool = False

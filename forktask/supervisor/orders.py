@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -36,21 +36,32 @@ class Orders(Claiming):
         now = clock.monotonic()
         unwritten = {str(end.status_id) for end in self.ledger.ends}  # their rows still say that they run
         unsure = unwritten.union(order.id for order, _ in self._doubtful)
-        return [order for order in self.pending.values() if order.not_before <= now and order.id not in unsure]
+        ready = [order for order in self.pending.values() if order.not_before <= now and order.id not in unsure]
+        return sorted(ready, key=lambda order: order.of_queue)
 
     @property
     def free_places(self) -> int:
-        """How many places no order waits for that may start now."""
-        return self.places - len(self._ready())
+        """How many places no order waits for that may start now, for what waits in queues."""
+        ready = self._ready()
+        return min(self.places - sum(order.of_queue for order in ready), self.places_on_host - len(ready))
+
+    @property
+    def free_on_host(self) -> int:
+        """How many such places there are for what was initiated; the others are among them."""
+        return self.places_on_host - len(self._ready())
 
     def take(self, order: Order) -> None:
         """Note an order; `start_pending` starts it."""
         self.pending[order.id] = order
 
-    def take_due(self, found: Sequence[Sequence[Due]]) -> None:
-        """Note rows that were found in the table, those together that are for one runner."""
+    def take_due(self, found: Sequence[Sequence[Due]], limited: Collection[str]) -> None:
+        """Note rows that were found in the table, those together that are for one runner.
+
+        Args:
+            limited: Queues that have a limit.
+        """
         for rows in found:
-            order = _order_of(rows[0], tuple(_order_of(row) for row in rows[1:]))
+            order = _order_of(rows[0], limited, tuple(_order_of(row, limited) for row in rows[1:]))
             self.pending.setdefault(order.id, order)
 
     def queue_up(self) -> None:
@@ -76,12 +87,17 @@ class Orders(Claiming):
         try:
             self._settle_doubts()
             ready = self._ready()
-            chosen = ready[: self.places]
+            chosen = self._chosen(ready)
             self.release()
             without = self._start(chosen) if chosen else []
             self._keep_waiting([*without, *ready[len(chosen) :]])
         except StoreError as error:
             self.ledger.note_failure(error)
+
+    def _chosen(self, ready: list[Order]) -> list[Order]:
+        """Return those at the beginning for which there are places."""
+        initiated = sum(not order.of_queue for order in ready)
+        return ready[: min(self.places_on_host, initiated + self.places)]
 
     def give_back_doubtful(self) -> None:
         """Give back what was claimed without an answer: nothing more is to begin."""
@@ -133,7 +149,7 @@ class Orders(Claiming):
         self.pending[order.id] = replace(order, not_before=clock.monotonic() + delay)
 
 
-def _order_of(row: Due, companions: tuple[Order, ...] = ()) -> Order:
+def _order_of(row: Due, limited: Collection[str], companions: tuple[Order, ...] = ()) -> Order:
     return Order(
         id=str(row.id),
         key=row.id,
@@ -141,7 +157,8 @@ def _order_of(row: Due, companions: tuple[Order, ...] = ()) -> Order:
         start_method=row.start_method,
         found=True,
         limit_name=row.limit_name,
-        limited_queue=row.queue,
+        of_queue=row.queue is not None,
+        limited_queue=row.queue if row.queue in limited else None,
         unique_until_start=bool(row.unique_until_start),
         companions=companions,
     )

@@ -157,15 +157,19 @@ class Rooms:
         yield from [list(rows[begin : begin + size]) for begin in range(0, len(rows), size)][: len(found)]
 
     def take(self, rows: Iterable[Due]) -> list[Due]:
-        """Note which lines have had their turn; return the rows, with their queue where that has a limit."""
+        """Note which lines have had their turn; return the rows."""
         if len(self._taken) > 4096:
             self._taken.clear()
-        chosen = []
-        for row in rows:
+        chosen = list(rows)
+        for row in chosen:
             self._count += 1
             self._taken[row.line] = self._count
-            chosen.append(row if row.queue in self._queues else row._replace(queue=None))
         return chosen
+
+    @property
+    def limited(self) -> Collection[str]:
+        """Queues that have a limit."""
+        return self._queues.keys()
 
     def holds_back(self, queues: Collection[str], tasks: Collection[str], scope: Scope) -> bool:
         """Return True if something of these queues, or initiated, is due and waits for room, or was not looked for."""

@@ -31,21 +31,36 @@ class Seating:
         self.relays = Relays(fleet)
         self.supervisor_id = supervisor_id
         self.processes = settings.max_running
-        """Most runners of this supervisor alone."""
+        """Most runners of this supervisor alone for what waits in queues; a person waits for what was initiated."""
         self.remaining: int | None = None
         """How many rows may still begin before it ends; None: any number."""
         self.running_elsewhere = 0
 
     @property
+    def _free_on_host(self) -> int:
+        return max(0, self.settings.max_running - len(self.fleet.running) - self.running_elsewhere)
+
+    @property
     def free_runners(self) -> int:
-        """How many runners may still begin."""
-        own = len(self.fleet.running)
-        return max(0, min(self.settings.max_running - own - self.running_elsewhere, self.processes - own))
+        """How many runners may still begin for what waits in queues."""
+        free = self._free_on_host
+        if self.processes >= self.settings.max_running:
+            return free
+        of_queues = {charge.pid for charge in self.fleet.under_way.values() if charge.order and charge.order.of_queue}
+        return max(0, min(free, self.processes - len(of_queues)))
 
     @property
     def places(self) -> int:
-        """How many orders may still be started."""
-        places = self.relays.wanted(self.free_runners) if self.relays.are_kept else self.free_runners
+        """How many orders from queues may still be started."""
+        return self._places(self.free_runners)
+
+    @property
+    def places_on_host(self) -> int:
+        """How many orders may still be started, from queues and initiated."""
+        return self._places(self._free_on_host)
+
+    def _places(self, free: int) -> int:
+        places = self.relays.wanted(free) if self.relays.are_kept else free
         return places if self.remaining is None else max(0, min(places, self.remaining))
 
     def _seat(self, orders: list[Order], seated: list[list[Seat]]) -> None:
@@ -54,17 +69,19 @@ class Seating:
         Raises:
             OSError: The kernel refuses a process.
         """
-        free, left = self.free_runners, self.remaining
+        on_host, in_queues, left = self._free_on_host, self.free_runners, self.remaining
         for number, order in enumerate(orders):
             if left == 0:
                 return
+            free = min(on_host, in_queues) if order.of_queue else on_host
             if free > 0:
                 self._foresee(orders[number : number + free], free)
             companions = order.companions if left is None else order.companions[: left - 1]
             charges = self._charges(order, 1 + len(companions), free)
             if not charges:
                 return
-            free -= charges[0].number == 0 or self._is_first(charges[0])
+            begins = charges[0].number == 0 or self._is_first(charges[0])
+            on_host, in_queues = on_host - begins, in_queues - (begins and order.of_queue)
             left = None if left is None else left - len(charges)
             seated.append(list(zip((order, *companions), charges, strict=False)))
 

@@ -68,6 +68,8 @@ class Sources:
     _credit: dict[str, int] = field(default_factory=dict)
     was_full: bool = False
     """As much was found at the last look as there were places: there may be more."""
+    more_initiated: bool = True
+    """What was initiated may wait, too."""
     rooms: Rooms = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,28 +103,34 @@ class Sources:
             return []
         return [(name, tasks) for name, tasks in self._unserved.items() if name not in self._paused]
 
-    def due(self, places: int, runners: int) -> list[list[Due]]:
+    def due(self, places: int, runners: int, on_host: int) -> list[list[Due]]:
         """Return what may start now, at most as many as there are places: what was initiated comes first.
 
         Args:
+            places: For what waits in queues.
             runners: So many of the places are for runners that begin; each batch needs one.
+            on_host: All places, for what was initiated.
 
         Returns:
             Rows, each alone or with the others of its batch.
         """
         if self.shares is not None and self.shares.only is not None:
             found = self.rooms.take(self.store.due_by_id(self.shares.only, registry.names()))
-            self.was_full = len(found) >= places
+            self.was_full = len(found) >= on_host
             return [[row] for row in found]
         if self._has_more:
             self._has_more = self.store.bring_in_line()
         self.rooms.look()
-        found = self.rooms.initiated(self.neighbours.scope(), places)
+        found = self.rooms.initiated(self.neighbours.scope(), on_host)
+        self.more_initiated = len(found) >= on_host
+        left = max(0, min(places, on_host - len(found)))
+        of_queues: list[Due] = []
         if self.shares is None:
-            found += self._of_unserved(places - len(found))
+            of_queues = self._of_unserved(left)
         elif not self.is_held:
-            found += self._of_shares(self.shares, places - len(found))
-        self.was_full = len(found) >= places
+            of_queues = self._of_shares(self.shares, left)
+        self.was_full = len(of_queues) >= left
+        found += of_queues
         return [self.rooms.take(rows) for rows in self.rooms.together(found, runners)]
 
     def holds_back(self) -> bool:

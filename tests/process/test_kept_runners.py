@@ -59,12 +59,13 @@ def test_what_a_task_does_to_its_output_its_folder_and_its_umask_the_next_one_do
     left: Runtime, start_worker: StartWorker
 ) -> None:
     before = zoo.look_around.enqueue()
-    statuses = told("output closed", "output replaced", "output elsewhere", "place")
+    statuses = told("output closed", "output replaced", "output elsewhere", "place", "output unlogged")
     after = zoo.look_around.enqueue()
     drained(start_worker)
     assert len(set(pids([*statuses, before, after]))) == 1
     assert before.result == after.result
-    assert ["".join(row.text for row in status.log()) for status in statuses] == [f"of {n}\n" for n in range(4)]
+    assert ["".join(row.text for row in status.log()) for status in statuses] == [f"of {n}\n" for n in range(5)]
+    assert [row.text for row in after.log()] == [row.text for row in before.log()] == ["looks\n", "around\n"]
 
 
 def test_who_closes_all_descriptors_is_told_so_and_is_the_last_of_its_runner(

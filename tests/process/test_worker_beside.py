@@ -8,8 +8,9 @@ from pathlib import Path
 from forktask import host
 from forktask.runtime import Runtime
 from forktask.states import State
+from forktask.status import TaskStatus
 from tests import zoo
-from tests.process.working import workers
+from tests.process.working import log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, ended, wait_message
 from tests.waiting import wait_until
 
@@ -83,3 +84,12 @@ def test_a_killed_worker_leaves_no_bell(make_runtime: MakeRuntime, tmp_path: Pat
     wait_until(lambda: not any(folder.glob("bell.*")), PATIENCE, "its end")
     go.touch()
     ended(running)
+
+
+def test_what_is_initiated_needs_no_place_of_the_worker_to_which_it_comes(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime(start_method="inline")
+    with workers(runtime) as start:
+        start("--processes", "1", "--tasks-per-runner", "9")
+        status = ended(zoo.await_another.enqueue())
+    (other,) = TaskStatus.find(task=zoo.nothing.name)
+    assert (status.result, log_of(runtime).count(f"started task={zoo.nothing.name} id={other.id}")) == ("completed", 1)
