@@ -231,6 +231,7 @@ class Due(NamedTuple):
     limit_name: str | None
     line: str | None
     unique_until_start: int
+    unique_key: str | None
 
 
 class Sample(NamedTuple):

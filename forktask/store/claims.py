@@ -19,6 +19,7 @@ from forktask.store import conditions
 from forktask.store.admission import admitted, note_begun
 from forktask.store.conditions import given, one_of, padded, padded_size
 from forktask.store.database import Database
+from forktask.store.failures import StoreRefusedError
 from forktask.store.statements import Statement
 from forktask.tables import STATUS
 
@@ -100,20 +101,31 @@ class Claims:
         ids = padded("id", sorted(free))
         return self.database.compiled(select_by_ids, len(ids)).rows(cursor, ids)
 
-    def release(self, status_id: UUID, attempt: int, supervisor_id: UUID) -> bool:
+    def release(self, status_id: UUID, attempt: int, supervisor_id: UUID, *, unique_key: str | None = None) -> bool:
         """Give back a claimed row of which nothing ran yet: it waits again, at the same attempt.
 
         If a cancel was asked for meanwhile, that is what it gets.
 
+        Args:
+            unique_key: What it gave up when it was claimed; it gets that back, unless another has it by now.
+
         Returns:
             False if this attempt is not under way with this supervisor: released before, another may have it by now.
         """
+        if unique_key is not None:
+            try:
+                return self._release(status_id, attempt, supervisor_id, {"unique_key": unique_key})
+            except StoreRefusedError:
+                pass  # two wait, as two were ordered
+        return self._release(status_id, attempt, supervisor_id, {})
+
+    def _release(self, status_id: UUID, attempt: int, supervisor_id: UUID, key: dict[str, Any]) -> bool:
         values = {
-            "status_id": status_id, "this_attempt": attempt, "supervisor_id": supervisor_id, "now": clock.now(),
+            "status_id": status_id, "this_attempt": attempt, "supervisor_id": supervisor_id, "now": clock.now(), **key,
         }  # fmt: skip
 
         def work(cursor: Any) -> bool:
-            if self.database.compiled(update_released).change(cursor, values):
+            if self.database.compiled(update_released, bool(key)).change(cursor, values):
                 return True
             return bool(self.database.compiled(update_released_cancelled).change(cursor, values))
 
@@ -205,8 +217,9 @@ def select_by_ids(ids: int) -> Statement:
     return select(*_wanted()).where(STATUS.c.id.in_(one_of("id", ids)))
 
 
-def update_released() -> Statement:
+def update_released(has_key: bool) -> Statement:
     """Give back one row."""
+    key = {"unique_key": given("unique_key")} if has_key else {}
     return (
         update(STATUS)
         .values(
@@ -215,6 +228,7 @@ def update_released() -> Statement:
             started_at=None,
             updated_at=now(),
             **conditions.NO_RUNNER,
+            **key,
         )
         .where(*_mine(), conditions.NOT_CANCELLED)
     )

@@ -45,6 +45,8 @@ class Claiming(Seating):
         """What ended lately under each limit, less what has begun there since."""
         self._adopted: set[str] = set()
         self._unreleased: dict[UUID, int] = {}
+        self._given_up: dict[UUID, str] = {}
+        """The unique keys of those of them that get them back."""
         self._unborn = 0
         """So many runners in a row have ended before they took what they were to execute."""
         self._doubtful: list[Seat] = []
@@ -118,7 +120,7 @@ class Claiming(Seating):
             elif process.is_alive(charge.identity):
                 claimed[row.id] = row
             else:
-                self._unreleased[row.id] = row.attempt
+                self._owe(order, row)
                 if isinstance(charge, Part):
                     charge.batch.drop(charge)
         self._claimed([(order, charge) for order, charge in seats if order.status_id in claimed], claimed)
@@ -135,10 +137,10 @@ class Claiming(Seating):
                 self._hold(order)
             elif definition is None:
                 self._dismiss(charge)
-                self._unreleased[row.id] = row.attempt
+                self._owe(order, row)
             elif row.bound and not order.bound:
                 self._dismiss(charge)
-                self._unreleased[row.id] = row.attempt
+                self._owe(order, row)
                 lost.append(row)
             else:
                 if (older := self.fleet.under_way.get(row.id)) is not None:
@@ -225,8 +227,15 @@ class Claiming(Seating):
     def release(self) -> None:
         """Give back rows that were claimed in vain; kept until the database takes it."""
         for status_id, attempt in list(self._unreleased.items()):
-            self.store.release(status_id, attempt, self.supervisor_id)
+            self.store.release(status_id, attempt, self.supervisor_id, unique_key=self._given_up.get(status_id))
             del self._unreleased[status_id]
+            self._given_up.pop(status_id, None)
+
+    def _owe(self, order: Order, row: RunRow) -> None:
+        """Note that a row is to be given back."""
+        self._unreleased[row.id] = row.attempt
+        if order.given_up is not None:
+            self._given_up[row.id] = order.given_up
 
     def _dismiss(self, charge: Charge) -> None:
         """A runner whose order came to nothing: one that was forked can wait for the next."""

@@ -23,6 +23,7 @@ class Order:
         limit_name: The limit under which it counts.
         limited_queue: Its queue, if that has a limit.
         unique_until_start: Its claim lets others of its kind in.
+        given_up: The key that keeps them out, which its claim gives up.
         companions: Orders of rows that are to be executed together with this one, as many as may be.
         not_before: Monotonic time of the next attempt, for orders kept here during a backoff.
     """
@@ -40,6 +41,7 @@ class Order:
     limit_name: str | None = None
     limited_queue: str | None = None
     unique_until_start: bool = False
+    given_up: str | None = None
     companions: tuple[Order, ...] = ()
     not_before: float = 0.0
 

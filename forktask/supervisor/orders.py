@@ -106,7 +106,7 @@ class Orders(Claiming):
         for order, charge in seats:
             self._dismiss(charge)
             if (row := rows[order.id]) is not None and runner_of(row) == charge.identity:
-                self._unreleased[row.id] = row.attempt
+                self._owe(order, row)
         self.release()
 
     def _keep_waiting(self, orders: list[Order]) -> None:
@@ -160,5 +160,6 @@ def _order_of(row: Due, limited: Collection[str], companions: tuple[Order, ...] 
         of_queue=row.queue is not None,
         limited_queue=row.queue if row.queue in limited else None,
         unique_until_start=bool(row.unique_until_start),
+        given_up=row.unique_key if row.unique_until_start else None,
         companions=companions,
     )

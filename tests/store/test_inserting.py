@@ -13,7 +13,7 @@ from forktask.rows import StatusRow, new_id
 from forktask.rules import OnConflict
 from forktask.states import Cause, State
 from forktask.store import Store, StoreRefusedError
-from tests.store.examples import a_claim, a_row, an_end, inserted, read, running
+from tests.store.examples import SUPERVISOR, a_claim, a_row, a_scope, an_end, inserted, read, running
 
 KEY = "0f" * 32
 
@@ -200,6 +200,22 @@ def test_of_many_at_once_one_lives(store: Store, on_conflict: str) -> None:
     assert len(living) == 1
     ids = {row.id for row in found if row is not None}
     assert len(ids) == len(store.find()) == (48 if on_conflict == "replace" else 1)
+
+
+def test_a_row_that_is_given_back_keeps_others_out_again_unless_one_has_come(store: Store) -> None:
+    first = inserted(store, unique_key=KEY, unique_until_start=1)
+    assert store.due(a_scope(), 1)[0].unique_key == KEY
+    assert store.claim([a_claim(first.id)])
+    assert store.release(first.id, 1, SUPERVISOR, unique_key=KEY)
+    assert store.insert_or_find(unique()).row.id == first.id
+    assert store.claim([a_claim(first.id)])
+    second = unique()
+    assert store.insert_or_find(second).row.id == second.id
+    assert store.release(first.id, 1, SUPERVISOR, unique_key=KEY)
+    assert [(read(store, row).state, read(store, row).unique_key) for row in (first, second)] == [
+        (State.QUEUED, None),
+        (State.QUEUED, KEY),
+    ]
 
 
 @pytest.mark.parametrize("state", [State.COMPLETED, State.FAILED])

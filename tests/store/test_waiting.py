@@ -31,7 +31,7 @@ def test_due_are_the_waiting_rows_of_known_tasks_by_priority_then_age(store: Sto
     running(store)
     ids = [old.id, young.id, past.id]
     assert due(store, a_scope(TASK, "unused", "more")) == [urgent.id, *sorted(ids)]
-    assert store.due(a_scope(), 1) == [Due(urgent.id, TASK, None, 90, urgent.due_at, None, None, None, 0)]
+    assert store.due(a_scope(), 1) == [Due(urgent.id, TASK, None, 90, urgent.due_at, None, None, None, 0, None)]
     assert store.due(a_scope(tasks=frozenset()), 10) == []
     assert store.due(a_scope(), 0) == []
 

@@ -59,17 +59,20 @@ def test_a_batch_whose_runner_died_while_its_claim_was_in_doubt_leaves_nothing_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(process, "is_alive", lambda identity: False)
-    released: list[Any] = []
+    released: dict[Any, Any] = {}
     me = a_supervisor().id
     runner: Any = SimpleNamespace(pid=1, identity=RUNNER, page=None, output=None)
     claimed = CLAIMED | {"supervisor_id": me}
     rows = {row.id: row for row in (a_row(task=TASK, **claimed) for _ in range(2))}
-    store = SimpleNamespace(get=rows.get, release=lambda status_id, attempt, by: released.append(status_id))
+    store = SimpleNamespace(
+        get=rows.get, release=lambda status_id, attempt, by, unique_key: released.update({status_id: unique_key})
+    )
     fleet: Any = SimpleNamespace(learnt=0, under_way={})
     orders = Orders(SimpleNamespace(max_running=1), fleet, SimpleNamespace(store=store), me)  # type: ignore[arg-type]
     before = len(os.listdir("/proc/self/fd"))
     seats = zip(rows, Batch(runner, 2, "batch").charges, strict=True)
-    orders._doubtful = [(Order(id=str(status_id), task=TASK), charge) for status_id, charge in seats]
+    key = str(min(rows))
+    orders._doubtful = [(Order(id=str(one), task=TASK, given_up=key), charge) for one, charge in seats]
     orders._settle_doubts()
-    assert released == list(rows)
+    assert released == dict.fromkeys(rows, key), "each gets back what its claim gave up"
     assert len(os.listdir("/proc/self/fd")) == before
