@@ -22,12 +22,10 @@ from forktask.supervisor.fleet import Fleet
 from forktask.supervisor.ledger import Ledger
 from forktask.supervisor.order import Order
 from forktask.supervisor.relay import Relay
+from forktask.supervisor.relays import MOST_UNBORN
 from forktask.supervisor.seating import Seat, Seating
 
 log = logging.getLogger("forktask.supervisor")
-
-MOST_UNBORN = 3
-"""After so many runners that ended before they took an order it is failed."""
 
 
 class Claiming(Seating):

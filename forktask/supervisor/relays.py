@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from uuid import UUID
 
@@ -13,6 +14,9 @@ from forktask.supervisor.order import Order
 from forktask.supervisor.relay import Relay
 
 log = logging.getLogger("forktask.supervisor")
+
+MOST_UNBORN = 3
+"""After so many runners that ended before they took an order it is failed."""
 
 
 class Relays:
@@ -78,7 +82,17 @@ class Relays:
             relay.retire()
 
     def _kept(self) -> Relay:
-        runner = self.fleet.take_spare()
+        """Return a runner to be kept; one that has ended while it waited for orders is passed over.
+
+        Raises:
+            OSError: The kernel refuses a process, or one after the other ends at birth.
+        """
+        for _ in range(MOST_UNBORN):
+            with contextlib.suppress(ConnectionError):
+                return self._introduced(self.fleet.take_spare())
+        raise OSError(f"{MOST_UNBORN} processes in a row ended before they took an order")
+
+    def _introduced(self, runner: Runner) -> Relay:
         try:
             relay = Relay(runner, self.tasks)
         except OSError:

@@ -113,6 +113,34 @@ def test_a_request_to_stop_is_for_one_order() -> None:
     assert seen() == (True, False)
 
 
+@pytest.mark.parametrize("living", [True, False])
+def test_a_spare_that_has_ended_costs_no_order(living: bool) -> None:
+    left: list[int] = []
+
+    def runner(pid: int, sock: socket.socket) -> Any:
+        channel = SimpleNamespace(post=lambda message: None, sock=sock, hang_up=lambda: left.append(pid))
+        return SimpleNamespace(
+            pid=pid, identity=None, page=None, channel=channel, output=SimpleNamespace(divide_at=lambda mark: None)
+        )
+
+    (ours, theirs), (alone, gone) = socket.socketpair(), socket.socketpair()
+    gone.close()
+    with ours, theirs, alone:
+        spares = [runner(1, alone), runner(2, alone), runner(3, ours if living else alone)]
+        fleet: Any = SimpleNamespace(learnt=0, take_spare=lambda: spares.pop(0))
+        relays = Relays(fleet, 100)
+        if living:
+            charge = relays.reserve(1)
+            assert charge is not None
+            assert (charge.pid, left) == (3, [1, 2])
+            found = relays.of(charge.runner)
+            assert found is not None
+            found.close()
+        else:
+            with pytest.raises(OSError, match="3 processes in a row ended before they took an order"):
+                relays.reserve(1)
+
+
 @pytest.mark.parametrize("why", ["a module was learnt", "fewer are needed"])
 def test_who_does_not_know_the_newest_tasks_or_is_one_too_many_is_given_nothing_more(why: str) -> None:
     def runner(pid: int) -> Any:
