@@ -93,7 +93,8 @@ def _known(shown: str, running: Collection[UUID]) -> list[tuple[str, TaskStatus]
 def _shown(running: Sequence[TaskStatus], ended: Sequence[tuple[str, TaskStatus]]) -> dict[str, Any]:
     state = current_app.extensions["forktask"]
     language = state.languages.current()
-    items = [_item(sign(status.id), status, language) for status in running[:MOST]]
+    waiting_last = sorted(running[:MOST], key=lambda status: status.state is State.QUEUED)
+    items = [_item(sign(status.id), status, language) for status in waiting_last]
     items += [_item(token, status, language) for token, status in ended]
     troubles = sum(item.wording.state is not State.COMPLETED for item in items[min(len(running), MOST) :])
     return {

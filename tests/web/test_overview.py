@@ -100,6 +100,13 @@ def test_a_page_shows_what_runs_and_folds_more_than_three(client: FlaskClient, s
     assert page.count('value="40"') == 5
 
 
+def test_what_waits_is_shown_after_what_runs(client: FlaskClient, store: Store) -> None:
+    for state in (State.PAUSED, State.QUEUED, State.RUNNING, State.QUEUED):
+        keep(store, owner="Ada", state=state, title=state.value)
+    page = client.get("/layout", headers={"Who": "Ada"}).text
+    assert re.findall(r"<bdi>(\w+)</bdi>", page) == ["running", "paused", "queued", "queued"]
+
+
 def test_more_than_fifty_are_not_listed(client: FlaskClient, store: Store) -> None:
     for number in range(53):
         store.insert(rows.row(public=0, owner="Ada", title=str(number)))
