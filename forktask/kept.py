@@ -35,6 +35,16 @@ LARGE: Final = 64 * 1024
 TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 SEED: Final = 32
 """Bytes of chance for the random numbers of a task; Python itself takes 2500, which take longer than a small task."""
+LIMITS: Final = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_DATA,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NOFILE,
+    resource.RLIMIT_NPROC,
+    resource.RLIMIT_STACK,
+)
+"""What a task might set for itself, and could not be raised again."""
 FIRST_FREE: Final = 64
 """Where our own descriptors begin, out of the way of what a task opens and closes by number."""
 
@@ -71,12 +81,14 @@ class Surroundings:
         os.umask(self._umask)
         self._streams = sys.stdin, sys.stdout, sys.stderr
         self._logging = capture.KeptLogging()
+        self._standing = _standing()
 
     def put_back(self, mark: bytes) -> bool:
         """Put all back, and write `mark` behind what the task has printed.
 
         Returns:
-            False if that cannot be: the task has closed our descriptors, and perhaps uses their numbers.
+            False if that cannot be: the task has closed our descriptors, and perhaps uses their numbers; or it has
+            limited, or renounced, what nobody gives back.
         """
         try:
             if [os.fstat(number).st_ino for number in (self._output, self._directory)] != self._is_ours:
@@ -90,7 +102,7 @@ class Surroundings:
             os.write(self._output, mark)
         except OSError:
             return False
-        return True
+        return self._standing == _standing()
 
     def _put_back_streams(self) -> None:
         for stream in self._streams[1:]:
@@ -100,6 +112,11 @@ class Surroundings:
             capture.open_streams()
             self._streams = sys.stdin, sys.stdout, sys.stderr
         sys.stdin, sys.stdout, sys.stderr = self._streams
+
+
+def _standing() -> tuple[object, ...]:
+    """Return what the kernel lets this process do: its limits, who it is, and how nice."""
+    return *map(resource.getrlimit, LIMITS), os.geteuid(), os.getegid(), os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def _directory() -> int:

@@ -683,6 +683,10 @@ def tell_process(status: LiveStatus) -> list[Any]:
         status.update(33, "said", unit="words")
     elif leave is not None and leave.startswith("output"):
         leave_output(leave)
+    elif leave == "limit":
+        resource.setrlimit(resource.RLIMIT_CPU, (600, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    elif leave == "nice":
+        os.nice(1)
     elif leave == "place":
         place = tempfile.mkdtemp()
         os.chdir(place)

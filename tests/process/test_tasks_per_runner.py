@@ -64,15 +64,15 @@ def test_each_row_has_its_own_output_and_report(left: Runtime, start_worker: Sta
 
 
 def test_what_a_task_leaves_behind_the_next_one_does_not_feel(left: Runtime, start_worker: StartWorker) -> None:
-    statuses = told("thread", "program", "seed", "seed", "handler", "variable", None)
+    statuses = told("thread", "program", "limit", "nice", "seed", "seed", "handler", "variable", None)
     drained(start_worker)
-    thread, program, *others = pids(statuses)
-    assert len({thread, program, *others}) == 3
-    assert len(set(others)) == 1
+    *last_ones, seeder, second, after, _, _ = found = pids(statuses)
+    assert len(set(found)) == len({*last_ones, seeder}) == 5
+    assert seeder == second == after
     seeded = random.Random(1)
-    assert statuses[2].result[1] == statuses[3].result[1] == seeded.random()
-    assert statuses[4].result[1] != seeded.random()
-    assert [status.result[2:] for status in statuses] == [[False, None]] * 7
+    assert statuses[4].result[1] == statuses[5].result[1] == seeded.random()
+    assert statuses[6].result[1] != seeded.random()
+    assert [status.result[2:] for status in statuses] == [[False, None]] * 9
 
 
 def test_an_exception_costs_no_runner(left: Runtime, start_worker: StartWorker) -> None:
