@@ -177,9 +177,10 @@ class Rooms:
         if self._last_name or any(queue in here and name == self._first_name for queue, name in self._looked):
             return True
         full = [name for name in self._rooms if self._rooms[name].places == 0]
-        if any(self.store.due(scope, 1, limit_name=name) for name in full):
+        if any(self._holds_back(queue, tasks, full) for queue in queues):
             return True
-        return any(self._holds_back(queue, tasks, full) for queue in queues)
+        is_awaited = bool(full) and self.store.is_awaited(scope)
+        return is_awaited and any(self.store.due(scope, 1, limit_name=name) for name in full)
 
     def _holds_back(self, queue: str, tasks: Collection[str], full: Collection[str]) -> bool:
         is_limited = queue in self._queues

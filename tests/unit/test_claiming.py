@@ -11,6 +11,7 @@ import pytest
 from forktask import process
 from forktask.errors import StoreError
 from forktask.progress import Page
+from forktask.rows import Due
 from forktask.supervisor.batch import Batch
 from forktask.supervisor.charge import Charge
 from forktask.supervisor.order import Order
@@ -72,7 +73,9 @@ def test_a_batch_whose_runner_died_while_its_claim_was_in_doubt_leaves_nothing_o
     before = len(os.listdir("/proc/self/fd"))
     seats = zip(rows, Batch(runner, 2, "batch").charges, strict=True)
     key = str(min(rows))
-    orders._doubtful = [(Order(id=str(one), task=TASK, given_up=key), charge) for one, charge in seats]
+    found = [a_row(id=one, task=TASK, unique_key=key, unique_until_start=1) for one in rows]
+    orders.take_due([[Due._make(getattr(row, name) for name in Due._fields)] for row in found], ())
+    orders._doubtful = [(orders.pending[str(one)], charge) for one, charge in seats]
     orders._settle_doubts()
     assert released == dict.fromkeys(rows, key), "each gets back what its claim gave up"
     assert len(os.listdir("/proc/self/fd")) == before
