@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests import warm
+import forktask.web  # noqa: F401 - which says, as the tests' own, which runtime is the current one
+from forktask import runtime
+from tests import runtimes, warm  # noqa: F401
 from tests.leftovers import describe, leftovers, mark_this_run
 from tests.waiting import wait_until
 
@@ -51,8 +53,9 @@ def nothing_is_left_running() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def the_environment_is_left_as_it_was() -> Iterator[None]:
     """Fail the test that changes the environment of those which follow it in this process, or in one it starts."""
-    before, path, folder = _environment(), [*sys.path], os.getcwd()
+    before, path, folder, resolvers = _environment(), [*sys.path], os.getcwd(), [*runtime._resolvers]
     yield
+    resolvers_after, runtime._resolvers[:] = [*runtime._resolvers], resolvers
     after, path_after, folder_after = _environment(), [*sys.path], os.getcwd()
     sys.path[:] = path
     os.chdir(folder)
@@ -62,6 +65,7 @@ def the_environment_is_left_as_it_was() -> Iterator[None]:
         del os.environ[name]
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert not changed, f"the test changed the environment: {sorted(changed)}"
+    assert resolvers_after == resolvers, "the test changed which runtime is the current one"
 
 
 def _environment() -> dict[str, str]:

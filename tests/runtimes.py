@@ -41,10 +41,7 @@ QUICK: dict[str, Any] = {
 }
 
 _current: Runtime | None = None
-
-
-def _resolve() -> Runtime | None:
-    return _current
+Runtime.use(lambda: _current)
 
 
 class MakeRuntime(Protocol):
@@ -58,7 +55,6 @@ def runtimes(url: str, directory: Path) -> Iterator[MakeRuntime]:
     """Yield what makes runtimes on one database; at the end nothing of them may be left."""
     global _current
     mark = uuid.uuid4().hex
-    Runtime.use(_resolve)
     made: list[Runtime] = []
 
     def make(**settings: Any) -> Runtime:
