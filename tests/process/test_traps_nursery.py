@@ -139,7 +139,7 @@ ORPHANED = """
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         tending.ANSWER = Killing()
         ends = []
-        for _ in range(100):
+        for _ in range(40):
             if os.fork() == 0:
                 try:
                     supervise()
@@ -153,10 +153,10 @@ ORPHANED = """
 
 
 def test_no_runner_outlives_a_supervisor_that_is_killed_right_after_its_nursery_has_forked(site: Site) -> None:
-    """Each supervisor of 100 dies right then; orphans come to this program, which waits for them."""
+    """Each supervisor of 40 dies right then; orphans come to this program, which waits for them."""
     ends = site.run(REPORT + ORPHANED)
-    assert len(ends) == 300
-    assert ends.count(-signal.SIGKILL) >= 100, "the supervisors"
+    assert len(ends) == 120
+    assert ends.count(-signal.SIGKILL) >= 40, "the supervisors"
     assert set(ends) <= {-signal.SIGKILL, 71, 0}, "0: a nursery that sees before it is killed that nobody listens"
 
 
