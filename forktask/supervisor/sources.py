@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -12,6 +13,8 @@ from forktask.states import State
 from forktask.store import ALL_QUEUES, Store
 from forktask.supervisor.neighbours import Neighbours
 from forktask.supervisor.rooms import Rooms
+
+log = logging.getLogger("forktask.worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +82,25 @@ class Sources:
         """Look which queues are held up or limited, and which are served by others; bring in line what has come."""
         self._has_more = self.store.bring_in_line()
         queues = self.store.queue_rows()
-        self._paused = frozenset(row.name for row in queues if row.paused_at is not None)
+        paused = frozenset(row.name for row in queues if row.paused_at is not None)
+        self._say_what_is_held(paused ^ self._paused, paused)
+        self._paused = paused
         self.rooms.see(queues)
         if self.shares is not None and self.is_held != self._said_held:
             self.store.set_held(self.me.id, self.is_held)
             self._said_held = self.is_held
         if self.shares is None:
             self._unserved = self.neighbours.unserved(self.store.waiting_queues(), registry.names())
+
+    def _say_what_is_held(self, changed: Collection[str], paused: Collection[str]) -> None:
+        """Log what holds a worker up, and what does no more."""
+        if self.shares is None or self.shares.only is not None:
+            return
+        for name in sorted(changed):
+            if name == ALL_QUEUES:
+                log.info("stop-workers: takes nothing" if name in paused else "resume-workers: takes tasks")
+            elif name in self.shares.weights:
+                log.info("queue=%s %s", name, "is paused" if name in paused else "goes on")
 
     @property
     def is_held(self) -> bool:

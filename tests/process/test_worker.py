@@ -210,10 +210,12 @@ def test_a_queue_that_is_held_up_waits(left: Runtime, start_worker: StartWorker)
     left.store.pause_queue("default")
     told(start_worker("--drain", "-q", "default", "-q", "other", ready=False))
     assert (status.refresh().state, other.refresh().state) == (State.QUEUED, State.COMPLETED)
+    assert "queue=default is paused" in log_of(left)
     left.store.resume_queue("default")
     left.store.pause_queue(ALL_QUEUES)
     told(start_worker("--drain", ready=False))
     assert status.refresh().state is State.QUEUED
+    assert "stop-workers: takes nothing" in log_of(left, 1)
     left.store.resume_queue(ALL_QUEUES)
     told(start_worker("--drain", ready=False))
     assert status.refresh().state is State.COMPLETED
