@@ -34,15 +34,13 @@ FORMS: Final = (
 
 
 def moment(given: Moment, name: str = "run_after") -> datetime | float:
-    """Return the aware time that is meant, or how many seconds from now.
+    """Return the time that is meant, in UTC, or how many seconds from now.
 
     Raises:
         ValueError: It is none; the text names it as `name` and says the forms.
     """
     if isinstance(given, datetime):
-        if given.tzinfo is None:
-            raise ValueError(f"{name}={given!r} has no time zone; {FORMS}")
-        return given
+        return _utc(given, given, name)
     if isinstance(given, str):
         return _of_text(given, name)
     if isinstance(given, timedelta):
@@ -78,9 +76,16 @@ def _of_text(given: str, name: str) -> datetime | float:
         found = datetime.fromisoformat(given.strip())
     except ValueError:
         raise ValueError(f"{name}={given!r} is no time; {FORMS}") from None
-    if found.tzinfo is None:
+    return _utc(found, given, name)
+
+
+def _utc(found: datetime, given: object, name: str) -> datetime:
+    if found.utcoffset() is None:
         raise ValueError(f"{name}={given!r} has no time zone; {FORMS}")
-    return found
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{name}={given!r} is beyond the calendar; {FORMS}") from None
 
 
 def _duration(given: str, name: str) -> float:

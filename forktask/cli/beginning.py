@@ -24,14 +24,16 @@ def _run_after(context: click.Context, parameter: click.Parameter, value: str | 
     """Take what `run_after` takes, and a duration without its plus."""
     if value is None:
         return None
-    for form in (value, f"+{value}"):
+    wrong = ""
+    for form in (f"+{value}", value):
         try:
             given: str | float = float(form) if form.replace(".", "", 1).isdigit() else form
             moments.moment(given, "--run-after")
-        except ValueError:
+        except ValueError as error:
+            wrong = str(error)
             continue
         return given
-    raise click.BadParameter(f"{value!r} is no time; {moments.FORMS}")
+    raise click.BadParameter(wrong.removeprefix("--run-after="))
 
 
 def ordering(command: Callable[[ConfiguredTask, Any, str | None], TaskStatus]) -> Any:

@@ -96,6 +96,7 @@ def test_what_is_enqueued_waits_as_it_is_told(cli: CommandLine) -> None:
     ("words", "told", "code"),
     [
         (["enqueue", "echo", "--run-after", "soon"], "'soon' is no time", 2),
+        (["enqueue", "echo", "--run-after", "2030-01-31T08:00"], "'2030-01-31T08:00' has no time zone", 2),
         (["enqueue", "echo", "--queue", "a:b"], "queue is 'a:b'", 2),
         (["enqueue", "echo", "--priority", "101"], "101 is not in the range", 2),
         (["enqueue", "PrivateTask"], "has private arguments", 1),
