@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from forktask import dialects
 from forktask.errors import ConfigurationError
 from forktask.states import StartMethod
 
@@ -112,6 +113,7 @@ def _database(value: str) -> str:
 
 
 def _driver(url: URL) -> str:
+    dialects.part(url.get_backend_name())
     try:
         dialect = url.get_dialect()
         dialect.import_dbapi()

@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+import sqlalchemy.dialects
 from sqlalchemy import Column, Table
 from sqlalchemy.sql.dml import Insert
 
@@ -17,8 +18,15 @@ MARIADB = ("mysql", "mariadb")
 
 
 def part(kind: str) -> Any:
-    """Return SQLAlchemy's module for a kind of database."""
-    return importlib.import_module(f"sqlalchemy.dialects.{'mysql' if kind in MARIADB else kind}")
+    """Return SQLAlchemy's module for a kind of database.
+
+    It is an attribute of its package, too, where SQLAlchemy looks for it: another thread that imports it has
+    perhaps not come that far, though for Python it is imported.
+    """
+    name = "mysql" if kind in MARIADB else kind
+    module = importlib.import_module(f"sqlalchemy.dialects.{name}")
+    setattr(sqlalchemy.dialects, name, module)
+    return module
 
 
 def insert_unless_there(kind: str, table: Table, key: Column[Any], values: Mapping[str, Any] | None = None) -> Insert:

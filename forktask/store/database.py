@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from forktask import clock
+from forktask import clock, dialects
 from forktask.store import schema
 from forktask.store.failures import TablesMissingError, failure, is_deadlock, is_missing_table
 from forktask.store.patience import SUPERVISOR_TIMEOUTS, TIMEOUTS, patient_connection
@@ -58,6 +58,7 @@ class Database:
         pool: dict[str, Any] = {"poolclass": QueuePool, **POOL}
         if supervisor:
             pool |= {"pool_size": 1, "max_overflow": 0}
+        dialects.part(self.kind)
         options: dict[str, Any] = {"use_native_hstore": False} if self.kind == "postgresql" else {}
         engine = create_engine(
             self.url,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy.dialects
 from sqlalchemy import make_url
 
 from forktask.config import CHECKS, PREFIX, Settings, default_max_running, load, normalise_url
@@ -20,6 +22,20 @@ def problems(config: dict[str, Any], environ: dict[str, str] | None = None) -> t
     with pytest.raises(ConfigurationError) as caught:
         load(config, environ or {})
     return caught.value.problems
+
+
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_a_dialect_is_found_though_another_thread_has_not_come_to_its_end(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For Python it is imported, and not yet what SQLAlchemy looks for, an attribute of its package."""
+    dialects = sqlalchemy.dialects
+    importlib.import_module("sqlalchemy.dialects.mysql")
+    monkeypatch.delattr(dialects, "mysql")
+    monkeypatch.setattr(dialects.registry, "impls", {})
+    assert (
+        load({"FORKTASK_DATABASE_URL": f"{kind}://host/database"}, {}).database_url == f"{kind}+pymysql://host/database"
+    )
 
 
 def test_nothing_said_gives_the_defaults() -> None:
