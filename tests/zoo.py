@@ -22,7 +22,20 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from forktask import Cause, LiveStatus, Retry, RetryLater, Runtime, Settings, StartMethod, Task, TaskError, task
+from forktask import (
+    Cause,
+    LiveStatus,
+    Retry,
+    RetryLater,
+    Runtime,
+    Settings,
+    StartMethod,
+    State,
+    Task,
+    TaskError,
+    TaskStatus,
+    task,
+)
 from forktask.errors import TaskStopped
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -73,6 +86,15 @@ def nothing(status: LiveStatus) -> None:
 def await_another(status: LiveStatus) -> str:
     """Initiate another one and return what has become of it."""
     return nothing.initiate().wait(20).state.value
+
+
+@task
+def await_many(status: LiveStatus) -> int:
+    """Initiate many, and return how many `echo` have run until they ended."""
+    for _ in range(3):
+        for one in [nothing.initiate() for _ in range(10)]:
+            one.wait(20)
+    return len(TaskStatus.find(task=echo.name, state=State.COMPLETED))
 
 
 @task

@@ -114,8 +114,11 @@ class Seating:
         self.fleet.foresee(min(needed, self.relays.lacking(free)) if self.relays.are_kept else needed)
 
     def _may_be_kept(self, order: Order) -> bool:
-        """Return True if its runner may execute others before and after it."""
-        may_wait = not (order.bound or order.must_begin or registry.batch_of(order.task) > 1)
+        """Return True if its runner may execute others before and after it.
+
+        Not what was initiated: what is left to queues would begin behind it, where they have no place.
+        """
+        may_wait = order.of_queue and not (order.bound or order.must_begin or registry.batch_of(order.task) > 1)
         return self.relays.are_kept and may_wait and not self._needs_interpreter(order)
 
     def _needs_interpreter(self, order: Order) -> bool:

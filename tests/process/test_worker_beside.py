@@ -10,6 +10,7 @@ from forktask.runtime import Runtime
 from forktask.states import State
 from forktask.status import TaskStatus
 from tests import zoo
+from tests.process.keeping import KEEP
 from tests.process.working import log_of, workers
 from tests.runtimes import PATIENCE, MakeRuntime, ended, wait_message
 from tests.waiting import wait_until
@@ -93,3 +94,14 @@ def test_what_is_initiated_needs_no_place_of_the_worker_to_which_it_comes(make_r
         status = ended(zoo.await_another.enqueue())
     (other,) = TaskStatus.find(task=zoo.nothing.name)
     assert (status.result, log_of(runtime).count(f"started task={zoo.nothing.name} id={other.id}")) == ("completed", 1)
+
+
+def test_behind_what_is_initiated_nothing_of_a_queue_begins_for_which_there_is_no_place(
+    make_runtime: MakeRuntime,
+) -> None:
+    runtime = make_runtime(start_method="inline")
+    status = zoo.await_many.enqueue()
+    zoo.echo.enqueue_many([{}] * 60)
+    with workers(runtime) as start:
+        start(*KEEP)
+        assert ended(status).result == 0, "so many ran beside it"
