@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from functools import partialmethod
+from types import FunctionType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,10 +23,9 @@ BATCH_LIMIT = 1000
 def check_methods(cls: Any, *, has_batch: bool) -> None:
     """Refuse methods that could not be called with a status, or would return before they have run."""
     for name in ("execute", "execute_batch") if has_batch else ("execute",):
-        is_plain = inspect.isfunction(inspect.getattr_static(cls, name))
-        check_function(
-            getattr(cls, name), f"{cls.__qualname__}.{name}", ("self", "status") if is_plain else ("status",)
-        )
+        given = inspect.getattr_static(cls, name)
+        arguments = ("self", "status") if isinstance(given, FunctionType | partialmethod) else ("status",)
+        check_function(getattr(cls, name), f"{cls.__qualname__}.{name}", arguments)
 
 
 def check_function(function: Callable[..., Any], name: str, arguments: tuple[str, ...] = ("status",)) -> None:
@@ -34,7 +35,7 @@ def check_function(function: Callable[..., Any], name: str, arguments: tuple[str
     if inspect.isgeneratorfunction(function):
         raise TypeError(f"{name} has a yield, and so would do nothing when it is called; a task is a plain function")
     try:
-        signature = inspect.signature(function)
+        signature = inspect.signature(function, follow_wrapped=False)  # a decorator may add what a status is not
     except ValueError:  # something of C, which does not tell
         return
     try:

@@ -49,10 +49,16 @@ def test_what_can_be_called_with_a_status_is_a_task() -> None:
     def execute(self: Any, *statuses: LiveStatus, year: int = 2026) -> int:
         return year
 
+    def given_year(function: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.wraps(function)(lambda *of: function(*of, 2026))
+
     for fit in (
         execute,
+        given_year(lambda self, status, year: year),
+        staticmethod(given_year(with_more)),
         staticmethod(lambda status: 1),
         classmethod(lambda cls, status: 1),
         functools.partial(int, "1"),
+        functools.partialmethod(lambda self, status, year: year, year=2026),
     ):
         assert type("FitTask", (Task,), {"execute": fit}).name.endswith("FitTask")  # type: ignore[attr-defined]
