@@ -45,6 +45,18 @@ def tell_end(end: Mapping[str, Any]) -> None:
     signals.tell_end(State(end["state"]), end["task"], UUID(end["id"]), end["attempt"], cause)
 
 
+def checked(end: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an end that another process has described, perhaps one of another version, as we describe it.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: It cannot be told.
+    """
+    if not isinstance(end["task"], str):
+        raise TypeError(f"a task has a name, not {end['task']!r}")
+    cause = Cause(end["cause"]) if end["cause"] is not None else None
+    return described(end["task"], UUID(end["id"]), int(end["attempt"]), State(end["state"]), cause)
+
+
 def described(task: str, status_id: UUID, attempt: int, state: State, cause: Cause | None) -> dict[str, Any]:
     """Return an end as plain JSON."""
     return {

@@ -55,9 +55,9 @@ class Aftermath:
             self.see(hooks.described(task, status_id, attempt, state, cause))
 
     def see(self, end: dict[str, Any]) -> None:
-        """Have it told of one that another process wrote, as `hooks.described` says it."""
+        """Have it told of one that another process wrote; see `hooks.checked`, also for what that raises."""
         if len(self._to_tell) < MOST:
-            self._to_tell.append(end)
+            self._to_tell.append(hooks.checked(end))
 
     def tend(self, ends: Collection[End], refused: Collection[UUID]) -> None:
         """Tell of ends that are dealt with now; not of those that are not in the table, as another one was before."""

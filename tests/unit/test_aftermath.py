@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from forktask import signals
+from forktask import hooks, signals
 from forktask.rows import new_id
-from forktask.states import State
+from forktask.states import Cause, State
 from forktask.supervisor.aftermath import Aftermath
 from tests.store.examples import a_row, an_end
 
@@ -36,3 +36,15 @@ def test_it_is_told_of_no_end_that_is_not_in_the_table(caplog: pytest.LogCapture
     caplog.clear()
     aftermath.tend(ends, set())
     assert not caplog.text, "it was kept"
+
+
+@pytest.mark.parametrize("change", [None, "id", "state", "cause", "task"])
+def test_what_no_process_of_this_version_would_send_is_refused_at_once(change: str | None) -> None:
+    aftermath = Aftermath(selectors.SelectSelector(), WithoutProcesses())  # type: ignore[arg-type]
+    end: Any = hooks.described("task", new_id(), 1, State.LOST, Cause.SUPERVISOR_GONE)
+    wrong: Any = "an end" if change is None else end | {change: 7}
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        aftermath.see(wrong)
+    assert not aftermath.is_busy, "whoever is told later would have to bear it"
+    aftermath.see(end)
+    assert aftermath.is_busy
