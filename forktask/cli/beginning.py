@@ -14,6 +14,7 @@ from forktask import moments, registry
 from forktask.cli import bars, completion, terminal
 from forktask.cli.manner import OUTCOMES, ExitCode, Failure, json_option, leave
 from forktask.cli.settings import parsed, settings_argument
+from forktask.cli.times import Seconds
 from forktask.configured import ConfiguredTask, named
 from forktask.operations.transfer import shown_row
 from forktask.states import State
@@ -45,7 +46,7 @@ def ordering(command: Callable[[ConfiguredTask, Any, str | None], TaskStatus]) -
     @click.option("--title", help="What a person reads instead of the task's title.")
     @click.option("--unique", help="'settings', 'owner' or a key: at most one like it waits or runs.")
     @click.option("--wait", "waits", is_flag=True, help="Wait for its end; the exit code says how it ended.")
-    @click.option("--timeout", type=click.FloatRange(0), help="Most seconds to wait.")
+    @click.option("--timeout", type=Seconds(0), help="Most seconds to wait.")
     @json_option
     @wraps(command)
     def ordered(task: str, settings: Sequence[str], **said: Any) -> None:

@@ -12,6 +12,7 @@ import click
 from forktask import clock, runtime
 from forktask.cli import completion, terminal
 from forktask.cli.manner import ExitCode, json_option, leave, source
+from forktask.cli.times import Seconds
 from forktask.limit import Limit, LimitRow
 from forktask.proof import Witness
 from forktask.queuename import ALL_QUEUES, QUEUE_RULE, is_queue
@@ -81,7 +82,7 @@ def _limit_text(limit: LimitRow | None) -> str:
 @click.argument("name", shell_complete=completion.queues)
 @click.option("--running", type=click.IntRange(1), help="Most that run at once, on all hosts together.")
 @click.option("--rate", type=click.IntRange(1), help="Most that begin within --per seconds, evenly spread.")
-@click.option("--per", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds.")
+@click.option("--per", type=Seconds(0, min_open=True), default=60.0, show_default=True, help="Seconds.")
 @click.option("--none", "is_none", is_flag=True, help="No limit any more.")
 def limit_queue(name: str, running: int | None, rate: int | None, per: float, is_none: bool) -> None:
     """Limit how much of a queue runs at once, and how much begins in a time, by whoever serves it.
@@ -144,7 +145,7 @@ def _check(name: str) -> None:
         raise click.BadParameter(f"{name!r} is no queue; {QUEUE_RULE}", param_hint="NAME")
 
 
-WAIT = click.option("--wait", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds for an answer.")
+WAIT = click.option("--wait", type=Seconds(0), default=10.0, show_default=True, help="Seconds for an answer.")
 
 
 @click.command()

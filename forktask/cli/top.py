@@ -18,6 +18,7 @@ from forktask.cli import bars, terminal, times
 from forktask.cli.filters import short_ids
 from forktask.cli.manner import source
 from forktask.cli.terminal import Column, Paper
+from forktask.cli.times import Seconds
 from forktask.errors import StoreError
 from forktask.operations.looking import Looker
 from forktask.operations.overview import figures, running
@@ -44,7 +45,7 @@ ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 
 @click.command()
-@click.option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--interval", type=Seconds(0.1), default=1.0, show_default=True, help="Seconds between looks.")
 def top(interval: float) -> None:
     """Show what runs with its progress, and what it takes of this machine; q or Ctrl-C ends it.
 

@@ -11,6 +11,7 @@ import click
 
 from forktask import host, runtime
 from forktask.cli import completion
+from forktask.cli.times import Seconds
 from forktask.errors import ForkTaskError
 from forktask.queuename import is_queue
 from forktask.start.foreground import become_worker, exclusive_lock, redirect
@@ -95,7 +96,7 @@ class WithArguments(click.Command):
 )
 @click.option(
     "--sleep",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(0, min_open=True),
     default=DEFAULT_SLEEP,
     show_default=True,
     help="Seconds between looks at the table while there is nothing to do.",
@@ -110,7 +111,7 @@ class WithArguments(click.Command):
     help="Run this one status, whatever its queue, and end.",
 )
 @click.option("most_tasks", "--max-tasks", type=click.IntRange(1), help="End after so many tasks.")
-@click.option("most_seconds", "--max-seconds", type=click.FloatRange(0), help="End after so many seconds.")
+@click.option("most_seconds", "--max-seconds", type=Seconds(0), help="End after so many seconds.")
 @click.option("most_memory", "--max-memory", type=click.IntRange(1), help="End when more MiB are in use.")
 @click.option("most_failures", "--max-failures", type=click.IntRange(1), help="End after so many failures.")
 @click.option("most_idle", "--max-idle", type=click.IntRange(1), help="End after so many idle seconds.")

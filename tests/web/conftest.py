@@ -15,15 +15,17 @@ from forktask.web import ForkTask
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Flask:
-    """An application that does not know forktask yet."""
+def bare(tmp_path: Path) -> Iterator[Flask]:
+    """An application that does not know forktask yet; what it opens is closed."""
     for folder in ("templates", "static", "instance"):
         (tmp_path / folder).mkdir()
     app = Flask("site", root_path=str(tmp_path), instance_path=str(tmp_path / "instance"))
     app.config.update(
         SECRET_KEY="only for tests", TESTING=True, FORKTASK_START_METHOD="inline", FORKTASK_APP="site:app"
     )
-    return app
+    yield app
+    if (state := app.extensions.get("forktask")) is not None:
+        state.runtime.close()
 
 
 @pytest.fixture
