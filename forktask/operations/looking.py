@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Final
 from uuid import UUID
 
@@ -32,7 +34,13 @@ class Looker:
     def __init__(self, source: Runtime) -> None:
         self.source = source
         self.store = source.store
-        self._witness = Witness(source.store, source.settings, Teller(source.context))
+        self._witness = Witness(source.store, source.settings, Teller(self._aside))
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Be where receivers are called, with what they print on standard error: the other is what was asked for."""
+        with redirect_stdout(sys.stderr), self.source.context():
+            yield
 
     def one(self, status_id: UUID) -> StatusRow:
         """Return a row.

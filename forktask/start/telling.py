@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sys
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,7 +19,7 @@ class Teller:
     """Leaves it to the supervisor, which has a process for it; costs nothing where no receiver is connected.
 
     Attributes:
-        doorbell: The way there; None: receivers are called here, and what they print goes to standard error.
+        doorbell: The way there; None: receivers are called here.
     """
 
     context: place.Context
@@ -37,5 +35,5 @@ class Teller:
                 return
         except (LaunchError, ApplicationNotFoundError) as error:
             log.warning("id=%s: %s", status_id, error)
-        with contextlib.redirect_stdout(sys.stderr), self.context():
+        with self.context():
             hooks.tell_end(end)
