@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import click
@@ -34,7 +33,10 @@ def with_application_first(args: Sequence[str]) -> list[str]:
     words = iter(args[:end])
     for word in words:
         if word == "--app":
-            named += [word, *itertools.islice(words, 1)]
+            named.append(word)
+            if (name := next(words, None)) is None:
+                return named  # that it is missing is all there is to say
+            named.append(name)
         else:
             (named if word.startswith("--app=") else rest).append(word)
     return [*named, *rest, *args[end:]]

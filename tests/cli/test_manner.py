@@ -146,6 +146,11 @@ def test_where_no_application_is_named_a_task_is_not_looked_for(
         assert told in here.refused(*words)
 
 
+def test_who_names_no_application_behind_the_option_is_told_so(here: CommandLine) -> None:
+    for words in (["--app"], ["list", "--app"], ["worker", "--app", "--", "of a task"]):
+        assert "Option '--app' requires an argument" in here.refused(*words, code=2)
+
+
 def test_the_help_of_a_group_cuts_nothing(here: CommandLine) -> None:
     for words in ([], ["schedule"], ["supervisors"]):
         assert not [line for line in here.said(*words, "--help").splitlines()[1:] if line.endswith("...")]
