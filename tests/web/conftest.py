@@ -29,9 +29,11 @@ def bare(tmp_path: Path) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def app(bare: Flask) -> Flask:
+def app(bare: Flask) -> Iterator[Flask]:
     ForkTask(bare)
-    return bare
+    runtime = bare.extensions["forktask"].runtime
+    yield bare
+    runtime.close()  # a test may have given the application another one
 
 
 @pytest.fixture

@@ -193,6 +193,7 @@ def test_polls_do_not_prolong_a_login(app: Flask, client: FlaskClient, store: St
     assert "Set-Cookie" not in poll(client, new_id()).headers
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # of Flask-Login, since Python 3.12
 def test_polls_do_not_prolong_a_login_that_flask_login_or_the_application_renews(
     app: Flask, client: FlaskClient, store: Store
 ) -> None:
