@@ -247,7 +247,7 @@ class Supervisor(Watching):
 
     def _withdraw(self) -> None:
         """Nobody finds us any more: the next web process that has an order starts another supervisor."""
-        self.clients.close()
+        self.clients.finish()
         if self.address is not None:
             self.address.withdraw()
             self.address = None

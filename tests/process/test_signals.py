@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from forktask import Cause, State, TaskStatus, process, registry, signals
+from forktask import Cause, State, TaskStatus, hooks, process, registry, signals
 from forktask.call import Call, row_of
 from forktask.operations.looking import Looker
 from forktask.runtime import Runtime
@@ -99,6 +99,19 @@ def test_what_is_lost_is_told_by_who_notices(told: Path, make_runtime: MakeRunti
     (failed,) = [line for line in lines(told) if line["signal"] == "task-failed"]
     assert failed["state"] == State.LOST
     assert failed["pid"] != os.getpid(), "a request waits for no receiver"
+
+
+def test_what_was_said_to_a_supervisor_before_it_was_told_to_end_is_told(told: Path, make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime(app="tests.process.heard:")
+    status = ended(heard.fine.initiate({}))
+    supervisor = the_supervisor(runtime.store)
+    process.send_signal(supervisor, signal.SIGSTOP)
+    runtime.doorbell.close()  # as if it were another process, whose connection is not yet accepted
+    end = hooks.described(heard.fine.name, status.id, 1, State.LOST, Cause.SUPERVISOR_GONE)
+    assert runtime.doorbell.ring(["tell", end])
+    process.send_signal(supervisor, signal.SIGTERM)
+    process.send_signal(supervisor, signal.SIGCONT)
+    wait_until(lambda: ("task-failed", 1, GONE) in of(told, status), PATIENCE, "a word")
 
 
 def test_a_worker_tells_what_follows_the_death_of_another(
