@@ -67,7 +67,8 @@ def completed(sender: str, *, live: LiveStatus, result: Any) -> None:
 
 
 def end(name: str, sender: str, status: TaskStatus, attempt: int, cause: Any) -> None:
-    print("hears", name)
+    if VARIABLE in os.environ:
+        print("hears", name)
     try:
         note(name, sender, id=str(status.id), attempt=attempt, cause=str(cause), state=str(status.state))
     finally:
