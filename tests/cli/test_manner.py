@@ -132,7 +132,7 @@ def test_what_is_wrong_on_the_command_line_is_one_line_with_code_2(here: Command
     assert "'soon' is no time" in here.refused("list", "--since", "soon", code=2)
     assert "Missing argument" in here.refused("show", code=2)
     for number in ("nan", "inf"):
-        assert f"'{number}' is no number of seconds" in here.refused("worker", "--max-seconds", number, code=2)
+        assert f"'{number}' is no number of seconds" in here.refused("start", "nothing", "--timeout", number, code=2)
 
 
 def test_where_no_application_is_named_a_task_is_not_looked_for(
